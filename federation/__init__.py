@@ -1,0 +1,1 @@
+"""Federation: a control plane that runs native Kubernetes objects on many clusters."""
