@@ -1,0 +1,191 @@
+"""Keeps a Store equal to one kind on an API server: list, watch, and list again when the watch cannot go on.
+
+List at resourceVersion 0 (served from the watch cache), watch with bookmarks. A relist replaces, so deletions that
+nobody saw are found. Any error means a pause and another try, never the end; a kind that is not there (404) or not
+allowed (403) leaves the store as it was: unknown is not empty (I14). Silence longer than the watchdog breaks the watch.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from urllib.parse import urlencode
+
+import msgspec
+
+from federation.kube.client import JSON, METADATA, METADATA_LIST, Client
+from federation.kube.errors import ApiError, Gone, Unavailable, error_from
+from federation.kube.metrics import RELISTS
+from federation.kube.resource import Resource
+from federation.kube.store import Store
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.8, 30.0
+SILENCE = 90.0
+"""Seconds without an event or a bookmark (one a minute) after which a watch counts as frozen."""
+
+
+class _ListMeta(msgspec.Struct, gc=False, rename="camel"):
+    resource_version: str = ""
+
+
+class _List(msgspec.Struct, gc=False):
+    metadata: _ListMeta
+    items: list[msgspec.Raw] | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str
+    object: msgspec.Raw
+
+
+class _BookmarkMeta(msgspec.Struct, gc=False):
+    metadata: _ListMeta
+
+
+_decode_list = msgspec.json.Decoder(_List).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_bookmark = msgspec.json.Decoder(_BookmarkMeta).decode
+
+
+class Reflector:
+    """One kind (or a selected part of it) of one API server."""
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        store: Store,
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        metadata_only: bool = False,
+        silence: float = SILENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.resource = resource
+        self.error: ApiError | None = None
+        """Why the last list or watch failed; None while all is well."""
+        self.stale_since: float | None = None
+        """Since when (clock seconds) the store may be behind; None while the watch runs."""
+        self._client = client
+        self._store = store
+        self._path = resource.path(namespace or None)
+        self._selectors = {
+            key: value for key, value in (("labelSelector", label_selector), ("fieldSelector", field_selector)) if value
+        }
+        self._metadata_only = metadata_only
+        self._silence = silence
+        self._clock = clock
+        self._version = ""
+        self._lists = 0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the store follows the server."""
+        return self._store.synced and self.stale_since is None
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        failures = 0
+        while True:
+            try:
+                if not self._version:
+                    await self._list()
+                self.error, self.stale_since = None, None
+                await self._watch()
+                failures = 0
+                continue
+            except Gone:
+                self._version = ""
+                error: ApiError | None = None
+            except ApiError as caught:
+                error = caught
+                if caught.status not in (0, 429) and caught.status < 500:
+                    self._version = ""
+            except msgspec.DecodeError as caught:
+                error = Unavailable(0, "Broken", f"{self.resource.plural}: {caught}")
+                self._version = ""
+            self._fail(error)
+            failures += 1
+            await asyncio.sleep(_pause(failures))
+
+    def _fail(self, error: ApiError | None) -> None:
+        if self.stale_since is None:
+            self.stale_since = self._clock()
+        if error is None:
+            return
+        if self.error is None or self.error.status != error.status:
+            log.info("%s: watching %s: %s", self._client.name, self.resource.plural, error)
+        self.error = error
+
+    async def _list(self) -> None:
+        query = urlencode({**self._selectors, "resourceVersion": "0"})
+        accept = METADATA_LIST if self._metadata_only else JSON
+        page = _decode_list(await self._client.list_bytes(f"{self._path}?{query}", accept=accept))
+        if self._lists:
+            RELISTS.labels(self._client.name).inc()
+        self._lists += 1
+        self._store.replace((bytes(item) for item in page.items or []), page.metadata.resource_version)
+        self._version = page.metadata.resource_version
+
+    async def _watch(self) -> None:
+        """Follow one watch to its regular end. Raises Gone, or what broke it."""
+        seconds = random.randint(300, 600)
+        query = urlencode({
+            **self._selectors,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(seconds),
+        })
+        accept = METADATA if self._metadata_only else JSON
+        async with self._client.watch(f"{self._path}?{query}", accept=accept) as stream:
+            async for line in lines(self._awake(stream.chunks())):
+                self._take(line)
+
+    async def _awake(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The chunks; silence raises Unavailable. One timer for the whole watch, moved on by each chunk."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._silence) as guard:
+                async for chunk in chunks:
+                    guard.reschedule(loop.time() + self._silence)
+                    yield chunk
+        except TimeoutError as error:
+            raise Unavailable(0, "Silent", f"no event and no bookmark for {self._silence:.0f} s") from error
+
+    def _take(self, line: bytes) -> None:
+        event = _decode_event(line)
+        if event.type in ("ADDED", "MODIFIED"):
+            self._store.put(bytes(event.object))
+        elif event.type == "DELETED":
+            self._store.remove(bytes(event.object))
+        elif event.type == "ERROR":
+            code = msgspec.json.decode(event.object).get("code") or 500
+            raise error_from(int(code), bytes(event.object), {})
+        self._version = _decode_bookmark(event.object).metadata.resource_version or self._version
+
+
+async def lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Whole lines of a chunked stream; an unfinished last line is dropped (the relist or the next watch brings it)."""
+    rest: list[bytes] = []
+    async for chunk in chunks:
+        first, separator, after = chunk.partition(b"\n")
+        rest.append(first)
+        if not separator:
+            continue
+        yield b"".join(rest)
+        *whole, tail = after.split(b"\n")
+        for line in whole:
+            if line:
+                yield line
+        rest = [tail]
+        await asyncio.sleep(0)
+
+
+def _pause(failures: int) -> float:
+    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0))
