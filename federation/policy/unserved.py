@@ -1,0 +1,62 @@
+"""What the schema accepts and this version does not do yet: refused with a clear message, never silently ignored.
+
+Remove an entry with the change that serves it.
+"""
+
+from collections.abc import Iterator
+
+from federation.api.placement import Placement
+from federation.api.propagation import PropagationSpec
+from federation.policy.violation import Violation
+
+DEFAULT_SCHEDULER = "default-scheduler"
+RULE = "unserved"
+
+
+def unserved(spec: PropagationSpec) -> list[Violation]:
+    """Fields of a propagation spec that ask for what is not served yet. A field that says the default asks for nothing."""
+    return [Violation(RULE, path, f"not served yet; {advice}") for path, advice in _asked(spec)]
+
+
+def _asked(spec: PropagationSpec) -> Iterator[tuple[str, str]]:
+    yield from _of_placement(spec.placement)
+    if spec.preemption == "Always":
+        yield "spec.preemption", "leave it out, and raise priority before the object is claimed"
+    if spec.propagate_deps:
+        yield "spec.propagateDeps", "leave it out, and select the ConfigMaps, Secrets and others by name"
+    if spec.association:
+        yield "spec.association", "leave it out, and select the ConfigMaps, Secrets and others by name"
+    if spec.dependent_overrides:
+        yield "spec.dependentOverrides", "leave it out, and apply the override policies first"
+    if spec.scheduler_name and spec.scheduler_name != DEFAULT_SCHEDULER:
+        yield "spec.schedulerName", f"leave it out; there is one scheduler, {DEFAULT_SCHEDULER}"
+    if spec.failover is not None and (spec.failover.application or spec.failover.cluster):
+        yield "spec.failover", "leave it out; what is placed stays where it is"
+    if spec.activation_preference == "Lazy":
+        yield "spec.activationPreference", "leave it out; an edit of the policy acts at once"
+    if spec.schedule_priority is not None:
+        yield "spec.schedulePriority", "leave it out; bindings are scheduled in the order in which they come"
+
+
+def _of_placement(placement: Placement) -> Iterator[tuple[str, str]]:
+    path = "spec.placement"
+    if placement.cluster_affinities:
+        yield f"{path}.clusterAffinities", "use clusterAffinity, which takes one group of clusters"
+    if placement.spread_constraints:
+        yield f"{path}.spreadConstraints", "leave it out, and choose the clusters with clusterAffinity"
+    workloads = placement.workload_affinity
+    if workloads is not None and (workloads.affinity or workloads.anti_affinity):
+        yield f"{path}.workloadAffinity", "leave it out, and name the clusters with clusterAffinity"
+    if placement.load not in {None, "Ignore"}:
+        yield f"{path}.load", "leave it out; measured load does not enter the score"
+    scheduling = placement.replica_scheduling
+    preference = scheduling.weight_preference if scheduling else None
+    if preference is None:
+        return
+    where = f"{path}.replicaScheduling.weightPreference"
+    if preference.respect_capacity:
+        yield f"{where}.respectCapacity", "leave it out, or use dynamicWeight: AvailableReplicas"
+    for index, weight in enumerate(preference.static_weight_list or ()):
+        for name, bound in (("minReplicas", weight.min_replicas), ("maxReplicas", weight.max_replicas)):
+            if bound is not None:
+                yield f"{where}.staticWeightList[{index}].{name}", "leave it out; weights alone divide the replicas"

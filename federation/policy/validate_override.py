@@ -1,0 +1,122 @@
+"""Validation of override policies: rules or the legacy fields, syntax of labels and pointers, one document format, values.
+
+Rules: karmada.md 1.7 (the reference forgets fieldOverrider in its test for legacy fields; here it counts).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from federation.api.override import (
+    FieldOverrider,
+    ImageOverrider,
+    LabelAnnotationOverrider,
+    Overriders,
+    OverrideSpec,
+    PlaintextOverrider,
+    SubPatch,
+)
+from federation.policy.override.reference import is_digest, is_tag
+from federation.policy.syntax import label_key_problem, label_value_problem, pointer_problem
+from federation.policy.validate_selectors import affinity_violations, resource_selector_violations
+from federation.policy.violation import Violation
+
+
+def validate_override(spec: OverrideSpec, *, namespace: str | None = None) -> list[Violation]:
+    """Every rule that an override spec breaks. `namespace` is the policy's own, None for a ClusterOverridePolicy."""
+    violations = list(
+        resource_selector_violations(spec.resource_selectors or (), "spec.resourceSelectors", namespace=namespace)
+    )
+    if spec.override_rules is not None and (spec.target_cluster is not None or not _is_empty(spec.overriders)):
+        violations.append(
+            Violation(
+                "override-rules-xor-legacy",
+                "spec.overrideRules",
+                "overrideRules and the legacy targetCluster and overriders exclude each other; move them into a rule",
+            )
+        )
+    for index, rule in enumerate(spec.override_rules or ()):
+        path = f"spec.overrideRules[{index}]"
+        violations += affinity_violations(rule.target_cluster, f"{path}.targetCluster")
+        violations += _overriders(rule.overriders, f"{path}.overriders")
+    violations += affinity_violations(spec.target_cluster, "spec.targetCluster")
+    if spec.overriders is not None:
+        violations += _overriders(spec.overriders, "spec.overriders")
+    return violations
+
+
+def _is_empty(overriders: Overriders | None) -> bool:
+    return overriders is None or not any(getattr(overriders, name) for name in type(overriders).model_fields)
+
+
+def _overriders(overriders: Overriders, path: str) -> Iterator[Violation]:
+    for index, image in enumerate(overriders.image_overrider or ()):
+        yield from _image(image, f"{path}.imageOverrider[{index}]")
+    yield from _keys(overriders.labels_overrider or (), f"{path}.labelsOverrider", values=True)
+    yield from _keys(overriders.annotations_overrider or (), f"{path}.annotationsOverrider", values=False)
+    for index, document in enumerate(overriders.field_overrider or ()):
+        yield from _document(document, f"{path}.fieldOverrider[{index}]")
+    for index, operation in enumerate(overriders.plaintext or ()):
+        where = f"{path}.plaintext[{index}]"
+        yield from _pointer(operation.path, f"{where}.path")
+        yield from _value(operation, where)
+
+
+def _image(image: ImageOverrider, path: str) -> Iterator[Violation]:
+    if image.predicate is not None:
+        yield from _pointer(image.predicate.path, f"{path}.predicate.path")
+    if image.operator == "remove":
+        return
+    value = image.value or ""
+    if not value:
+        yield Violation(
+            "value-required", f"{path}.value", f"operator {image.operator} needs a value; to clear it use remove"
+        )
+    elif image.component == "Tag" and image.operator == "replace" and not _is_version(value):
+        yield Violation(
+            "image-tag", f"{path}.value", f"{value!r} is neither a tag nor a digest; it would change nothing"
+        )
+
+
+def _is_version(value: str) -> bool:
+    return is_tag(value) or is_digest(value.removeprefix("@"))
+
+
+def _keys(overriders: Sequence[LabelAnnotationOverrider], path: str, *, values: bool) -> Iterator[Violation]:
+    """Keys of labels and annotations have one syntax; only values of labels are restricted."""
+    for index, overrider in enumerate(overriders):
+        for key, value in overrider.value.items():
+            where = f"{path}[{index}].value"
+            problem = label_key_problem(key)
+            if problem:
+                yield Violation("label-key", where, f"{key!r}: {problem}")
+            problem = label_value_problem(value) if values else None
+            if problem:
+                yield Violation("label-value", where, f"{key!r}: {problem}")
+
+
+def _document(document: FieldOverrider, path: str) -> Iterator[Violation]:
+    yield from _pointer(document.field_path, f"{path}.fieldPath")
+    if bool(document.json_) == bool(document.yaml):
+        given = "both are" if document.json_ else "neither is"
+        yield Violation(
+            "field-json-xor-yaml", path, f"{given} set; a text is patched as json or as yaml, set one of them"
+        )
+    for form, operations in (("json", document.json_), ("yaml", document.yaml)):
+        for index, operation in enumerate(operations or ()):
+            where = f"{path}.{form}[{index}]"
+            yield from _pointer(operation.sub_path, f"{where}.subPath")
+            yield from _value(operation, where)
+
+
+def _pointer(pointer: str, path: str) -> Iterator[Violation]:
+    problem = pointer_problem(pointer)
+    if problem:
+        yield Violation("json-pointer", path, f"{pointer!r}: {problem}")
+
+
+def _value(operation: SubPatch | PlaintextOverrider, path: str) -> Iterator[Violation]:
+    """`add` and `replace` say what to write (null counts), `remove` does not."""
+    given = "value" in operation.model_fields_set
+    if operation.operator == "remove" and given and operation.value is not None:
+        yield Violation("value-forbidden", f"{path}.value", "operator remove takes no value; leave it out")
+    if operation.operator != "remove" and not given:
+        yield Violation("value-required", f"{path}.value", f"operator {operation.operator} needs a value")
