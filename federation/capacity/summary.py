@@ -1,0 +1,43 @@
+"""The general estimator: replicas that fit by the sums over a whole member (karmada.md 2.5.2).
+
+Sums are generous: they do not see that the free cores may be spread over many nodes. The capacity table will.
+"""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from federation.api.cluster import ResourceSummary
+from federation.api.quantity import parse_quantity
+
+PODS = "pods"
+InFlight = tuple[Mapping[str, str] | None, int]
+"""Requests of one replica (None: none), and how many replicas are decided but not in the summary yet."""
+
+
+def fit(
+    summary: ResourceSummary | None, requests: Mapping[str, str] | None, *, assumed: Iterable[InFlight] = ()
+) -> int:
+    """Replicas with these `requests` (Kubernetes quantities by resource name) that fit what is free.
+
+    0 without a summary: what is unknown is not free (I14 in its safe direction). Pod slots bound every answer; a requested
+    resource that the member does not report does not fit at all; a request of zero asks for nothing.
+    """
+    if summary is None:
+        return 0
+    in_flight = list(assumed)
+    slots = _free(summary, PODS) - sum(replicas for _, replicas in in_flight)
+    best = max(0, int(slots))
+    for name, text in (requests or {}).items():
+        wanted = parse_quantity(text)
+        if name == PODS or wanted <= 0:
+            continue
+        taken = sum(parse_quantity((other or {}).get(name, "0")) * replicas for other, replicas in in_flight)
+        best = min(best, max(0, (_free(summary, name) - taken) // wanted))
+    return best
+
+
+def _free(summary: ResourceSummary, name: str) -> Fraction:
+    if name not in summary.allocatable:
+        return Fraction(0)
+    used = (parse_quantity(part.get(name, "0")) for part in (summary.allocated, summary.allocating))
+    return parse_quantity(summary.allocatable[name]) - sum(used)

@@ -1,0 +1,1 @@
+"""Filter, score, divide: the decision and its explanation. Pure: a snapshot in, a decision out (DESIGN section 7)."""

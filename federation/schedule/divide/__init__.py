@@ -1,0 +1,1 @@
+"""Dividing a number of replicas over clusters; specified in docs/scheduling.md. Pure integer arithmetic."""

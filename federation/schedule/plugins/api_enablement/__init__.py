@@ -1,0 +1,1 @@
+"""Is the kind served there?"""

@@ -1,0 +1,1 @@
+"""Is the workload being moved away from it?"""

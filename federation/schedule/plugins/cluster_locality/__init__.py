@@ -1,0 +1,1 @@
+"""Stay where you are."""

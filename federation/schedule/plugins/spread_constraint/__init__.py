@@ -1,0 +1,1 @@
+"""Does it have the field that the spread groups by?"""

@@ -1,0 +1,104 @@
+"""When a decision must be taken anew: only for a named reason, which the decision records (DESIGN section 4).
+
+Everything else leaves a decision alone. So a restart, a heartbeat or a new cluster never moves replicas that are well placed.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from federation.api.placement import ClusterAffinityTerm, Placement
+from federation.policy.selectors import cluster_matches
+from federation.schedule.divide.assign import DUPLICATED, strategy_of
+from federation.schedule.plugins import filters
+from federation.schedule.snapshot import BindingView, ClusterView
+
+
+class Trigger(StrEnum):
+    """Why a binding is scheduled. `Created`: first decision, or the template was made anew under another UID."""
+
+    CREATED = "Created"
+    PLACEMENT_CHANGED = "PlacementChanged"
+    REPLICAS_CHANGED = "ReplicasChanged"
+    REQUIREMENTS_CHANGED = "RequirementsChanged"
+    CLUSTER_GONE = "ClusterGone"
+    CLUSTER_INELIGIBLE = "ClusterIneligible"
+    CLUSTER_ELIGIBLE = "ClusterEligible"
+
+
+def inputs_of(binding: BindingView) -> str:
+    """What a decision is taken from, as canonical JSON: placement, replicas, requirements, template UID."""
+    return orjson.dumps(_inputs(binding), option=orjson.OPT_SORT_KEYS).decode()
+
+
+def trigger(binding: BindingView, clusters: Sequence[ClusterView]) -> Trigger | None:
+    """The first reason for a new decision; None while the one in force stands."""
+    previous = binding.previous
+    if previous is None:
+        return Trigger.CREATED
+    changed = _changed_input(orjson.loads(previous.inputs), _inputs(binding))
+    if changed is not None:
+        return changed
+    present = {cluster.name: cluster for cluster in clusters if not cluster.deleting}
+    if any(name not in present for name in previous.targets):
+        return Trigger.CLUSTER_GONE
+    affinity = binding.placement.cluster_affinity
+    if any(not cluster_matches(affinity, present[name].facts) for name in previous.targets):
+        return Trigger.CLUSTER_INELIGIBLE
+    follows = binding.replicas is None or strategy_of(binding.placement.replica_scheduling) == DUPLICATED
+    if (follows or not previous.targets) and any(
+        name not in previous.targets and _passes(binding, cluster) for name, cluster in present.items()
+    ):
+        return Trigger.CLUSTER_ELIGIBLE
+    return None
+
+
+def placement_changed(placement: Placement, applied: Placement | None, *, observed: str = "") -> bool:
+    """Whether an edit of the placement asks for scheduling (karmada.md 2.3.3 a).
+
+    With several affinity groups only the one in use, `observed`, counts; everything else is compared whole.
+    """
+    if applied is None:
+        return True
+    new, old = _canonical(placement), _canonical(applied)
+    if new == old:
+        return False
+    if {**new, "clusterAffinities": None} != {**old, "clusterAffinities": None}:
+        return True
+    term, before = _term(placement, observed), _term(applied, observed)
+    return term is None or before is None or _canonical(term) != _canonical(before)
+
+
+def _inputs(binding: BindingView) -> dict[str, Any]:
+    return {
+        "placement": _canonical(binding.placement),
+        "replicas": binding.replicas,
+        "requirements": binding.requirements.as_json() if binding.requirements is not None else None,
+        "template": binding.uid,
+    }
+
+
+def _changed_input(recorded: dict[str, Any], now: dict[str, Any]) -> Trigger | None:
+    for key, name in (
+        ("template", Trigger.CREATED),
+        ("placement", Trigger.PLACEMENT_CHANGED),
+        ("replicas", Trigger.REPLICAS_CHANGED),
+        ("requirements", Trigger.REQUIREMENTS_CHANGED),
+    ):
+        if recorded.get(key) != now[key]:
+            return name
+    return None
+
+
+def _passes(binding: BindingView, cluster: ClusterView) -> bool:
+    return all(plugin.refuse(binding, cluster) is None for plugin in filters())
+
+
+def _canonical(model: Placement | ClusterAffinityTerm) -> dict[str, Any]:
+    return model.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, mode="json")
+
+
+def _term(placement: Placement, name: str) -> ClusterAffinityTerm | None:
+    return next((term for term in placement.cluster_affinities or () if term.affinity_name == name), None)
