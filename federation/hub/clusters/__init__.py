@@ -1,0 +1,1 @@
+"""Health, version, API list and resources of every member, into Cluster.status."""

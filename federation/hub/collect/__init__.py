@@ -1,0 +1,1 @@
+"""What the members report to the template's own status."""

@@ -1,0 +1,133 @@
+"""One step against one member: create, apply, delete or unmark, and what its answer means.
+
+Creating is a create-only apply: 201, or 409 where anything of that name exists; only then we look whose it is.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from federation.api.meta import Manifest
+from federation.hub.execute.decide import Identity, Plan, Step, foreign, is_ours, mark_of, unmarked
+from federation.hub.execute.diff import diff, residue
+from federation.hub.execute.namespaces import Namespaces
+from federation.hub.fleet import Member
+from federation.interpret import retain
+from federation.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, Unauthorized
+from federation.kube.resource import Resource
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an apply left behind: the hash that was applied, and the residue that the member insists on."""
+
+    hash: str = ""
+    kept: str = ""
+    refused: Plan | None = None
+
+
+class Applier:
+    """Takes the steps that `decide` planned."""
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
+
+    async def take(
+        self, member: Member, reference: Manifest, plan: Plan, *, template: Manifest, binding: Manifest, hub_id: str
+    ) -> Result:
+        """Take one step. Raises ApiError as the member answered; `explain` turns that into words."""
+        resource = member.resource_of((reference["apiVersion"], reference["kind"]))
+        if resource is None:
+            return Result()
+        namespace, name = reference.get("namespace"), reference["name"]
+        if plan.step is Step.DELETE:
+            await self.delete(member, resource, namespace, name, plan)
+        elif plan.step is Step.UNMARK and plan.manifest is not None:
+            await self.unmark(member, resource, plan.manifest)
+        elif plan.step is Step.CREATE and plan.manifest is not None:
+            return await self._create(member, resource, plan.manifest, template=template, binding=binding, hub_id=hub_id)
+        elif plan.step is Step.APPLY and plan.manifest is not None:
+            return await self._apply(member, resource, plan.manifest)
+        return Result()
+
+    async def delete(self, member: Member, resource: Resource, namespace: str | None, name: str, plan: Plan) -> None:
+        """Delete a copy, by UID and resourceVersion (I6)."""
+        try:
+            await member.client.delete(
+                resource, name, namespace, uid=plan.uid, resource_version=plan.resource_version, propagation="Background"
+            )
+        except NotFound:
+            return
+        if namespace:
+            self._namespaces.emptied(member.name, namespace)
+
+    async def unmark(self, member: Member, resource: Resource, observed: Manifest) -> None:
+        """Leave the object behind as if we had never been there."""
+        metadata = observed["metadata"]
+        try:
+            await member.client.json_patch(resource, metadata["name"], metadata.get("namespace"), unmarked(observed))
+        except NotFound:
+            return
+
+    async def _create(
+        self, member: Member, resource: Resource, desired: Manifest, *, template: Manifest, binding: Manifest, hub_id: str
+    ) -> Result:
+        namespace, name = desired["metadata"].get("namespace"), desired["metadata"]["name"]
+        try:
+            created = await self._create_only(member, resource, desired)
+        except (AlreadyExists, Conflict):
+            found = await member.client.get(resource, name, namespace)
+            identity = Identity(
+                hub_id=hub_id, namespace=binding["metadata"].get("namespace") or "", name=binding["metadata"]["name"]
+            )
+            if not is_ours(found, identity):
+                plan = foreign(
+                    found, template=template, desired=desired, policy_resolution=binding["spec"].get("conflictResolution")
+                )
+                if plan.step is Step.REFUSE or plan.manifest is None:
+                    return Result(refused=plan)
+            return await self._apply(member, resource, retain(desired, found))
+        return self._result(member, resource, desired, created)
+
+    async def _create_only(self, member: Member, resource: Resource, desired: Manifest) -> Manifest:
+        namespace = desired["metadata"].get("namespace")
+        try:
+            return await member.client.apply(resource, desired, create_only=True)
+        except NotFound:
+            if not namespace:
+                raise
+            await self._namespaces.make(member, namespace)
+            return await member.client.apply(resource, desired, create_only=True)
+
+    async def _apply(self, member: Member, resource: Resource, desired: Manifest) -> Result:
+        applied = await member.client.apply(resource, desired, force=True)
+        return self._result(member, resource, desired, applied)
+
+    def _result(self, member: Member, resource: Resource, desired: Manifest, answer: Manifest) -> Result:
+        """What still differs in the member's own answer is what its admission or types insist on: kept, not fought."""
+        store = member.store((resource.api_version, resource.kind))
+        if store is not None:
+            store.learn(answer)
+        mark = mark_of(desired)
+        return Result(hash=mark.hash if mark else "", kept=residue(diff(retain(desired, answer), answer)))
+
+    def explain(self, member: Member, reference: Manifest, error: ApiError) -> tuple[str, str, float | None]:
+        """(reason, message, seconds until the next try) of a refused step."""
+        resource = member.resource_of((reference["apiVersion"], reference["kind"]))
+        if isinstance(error, Forbidden):
+            return "Forbidden", forbidden(member.name, resource, error), 15.0
+        if isinstance(error, Unauthorized):
+            return "Unauthorized", f"the member refuses our token; run: fedctl join {member.name} --renew --kubeconfig F", 15.0
+        if isinstance(error, Invalid):
+            return "Invalid", error.message, 60.0
+        if isinstance(error, Conflict | AlreadyExists):
+            return "Conflict", error.message, 1.0
+        log.info("%s: %s", member.name, error)
+        return "Unreachable" if error.status == 0 else error.reason or "Failed", error.message, 2.0
+
+
+def forbidden(cluster: str, resource: Resource | None, error: ApiError) -> str:
+    """What is missing and the command that mends it."""
+    kind = f"{resource.plural}.{resource.group}" if resource and resource.group else resource.plural if resource else "KIND"
+    return f"{error.message}. Run: fedctl allow {cluster} {kind} --kubeconfig F"

@@ -1,0 +1,130 @@
+"""The end of a binding: copies go, or stay unmarked, only on proof that the template is gone (DESIGN section 4).
+
+Cases, by a quorum read of the template: gone or terminating: copies are deleted (unmarked where the user asked to keep
+them, or orphaned the template); present: the binding was deleted by hand, its finalizer goes and no copy is touched.
+"""
+
+import logging
+
+from federation.api.meta import FINALIZER, Manifest
+from federation.api.naming import short_hash
+from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.evidence import Evidence, Standing, template_evidence
+from federation.hub.execute.apply import Applier
+from federation.hub.execute.decide import Identity, MemberState, Step, plan_dropped
+from federation.hub.fleet import Fleet, KindKey, Member
+from federation.kube.errors import ApiError, Conflict, Invalid, NotFound
+from federation.kube.queue import WorkQueue
+from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS
+from federation.kube.workers import run_workers
+
+log = logging.getLogger(__name__)
+
+
+class Endings:
+    """Ends bindings whose template is gone."""
+
+    def __init__(self, caches: HubCaches, fleet: Fleet, applier: Applier) -> None:
+        self._caches = caches
+        self._fleet = fleet
+        self._applier = applier
+        self._queue: WorkQueue[BindingKey] = WorkQueue()
+
+    def add(self, key: BindingKey) -> None:
+        """Look at a binding that is being deleted, or that lost its owner."""
+        self._queue.add(key)
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        await run_workers(self._queue, self._reconcile, workers=8, name="ending")
+
+    async def _reconcile(self, key: BindingKey) -> float | None:
+        found = self._caches.binding(key)
+        if found is None or (found.deleting and FINALIZER not in found.finalizers):
+            return None
+        binding = found.manifest()
+        evidence = await template_evidence(self._caches, binding["spec"]["resource"])
+        orphaned = not found.owners
+        if evidence.standing is Standing.UNKNOWN:
+            return 1.0
+        if evidence.standing is Standing.PRESENT:
+            return await self._still_wanted(key, binding, evidence, deleting=found.deleting)
+        if orphaned and evidence.standing is Standing.TERMINATING and not found.deleting:
+            return 0.3  # the garbage collector is about to let the template go
+        keep = orphaned or bool(binding["spec"].get("preserveResourcesOnDeletion"))
+        if not await self._clear(key, binding, keep=keep):
+            return 0.3
+        await self._release(key, binding)
+        return None
+
+    async def _still_wanted(self, key: BindingKey, binding: Manifest, evidence: Evidence, *, deleting: bool) -> float | None:
+        if not deleting:
+            return None  # detect gives the owner reference back
+        if evidence.namespace_ends:
+            return 0.5  # the template goes too; then there is proof
+        await self._release(key, binding)
+        return None
+
+    async def _clear(self, key: BindingKey, binding: Manifest, *, keep: bool) -> bool:
+        """Take one step for every copy; True once no member holds one."""
+        reference = binding["spec"]["resource"]
+        kind: KindKey = (reference["apiVersion"], reference["kind"])
+        self._fleet.want([kind])
+        status = binding.get("status") or {}
+        concerned = {*(status.get("members") or {}), *((status.get("decision") or {}).get("targets") or {})}
+        clear = True
+        for member in self._fleet:
+            clear = await self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned) and clear
+        connected = {member.name for member in self._fleet}
+        waiting = [name for name in concerned - connected if self._caches.clusters.get("", name) is not None]
+        return clear and not waiting
+
+    async def _clear_member(
+        self, member: Member, key: BindingKey, binding: Manifest, *, keep: bool, concerned: bool
+    ) -> bool:
+        reference = binding["spec"]["resource"]
+        kind: KindKey = (reference["apiVersion"], reference["kind"])
+        identity = Identity(hub_id=self._caches.hub_id, namespace=key[0], name=key[1])
+        copies = member.copies_of(kind, short_hash(identity.binding))
+        if not copies:
+            # Absence counts only where the copies can be read; a cluster that never had one holds nobody up.
+            return not concerned or member.knows(kind)
+        for copy in copies:
+            observed = copy.manifest()
+            observed.setdefault("apiVersion", kind[0])
+            observed.setdefault("kind", kind[1])
+            state = MemberState(joined=True, reachable=member.reachable, serves=True, knows=True, observed=observed)
+            plan = plan_dropped(identity=identity, member=state, keep=keep)
+            if plan.step in (Step.DELETE, Step.UNMARK):
+                try:
+                    await self._applier.take(
+                        member, reference, plan, template=observed, binding=binding, hub_id=self._caches.hub_id
+                    )
+                except ApiError as error:
+                    log.info("%s: copy of %s not removed yet: %s", member.name, identity.binding, error)
+            elif plan.step is Step.NOTHING:
+                return True
+        return False
+
+    async def _release(self, key: BindingKey, binding: Manifest) -> None:
+        """Let the binding go: take our finalizer off, and delete it if nobody has yet."""
+        client, resource = self._caches.client, RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
+        metadata = binding["metadata"]
+        index = metadata["finalizers"].index(FINALIZER) if FINALIZER in metadata.get("finalizers", []) else None
+        try:
+            if index is not None:
+                path = f"/metadata/finalizers/{index}"
+                released = await client.json_patch(
+                    resource,
+                    key[1],
+                    key[0] or None,
+                    [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}],
+                )
+                metadata = released["metadata"]
+            if "deletionTimestamp" not in metadata:
+                await client.delete(resource, key[1], key[0] or None, uid=metadata["uid"])
+        except (NotFound, Conflict):
+            return
+        except Invalid as error:
+            log.info("binding %s changed meanwhile: %s", key, error.message)
+            self._queue.add_after(key, 0.2)

@@ -1,0 +1,166 @@
+"""Writes what execute found out into the binding: the members' lines, FullyApplied, Ready, summary.
+
+Writes are gathered: the first one of an epoch waits for the members to settle, at most one window; while a rollout runs
+there is one a window, 0.2 s doubling to 5 s; what flips a settled binding is written at once (DESIGN, write budget).
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from federation.api.lines import parse_mark
+from federation.api.meta import MARK_ANNOTATION, Manifest
+from federation.hub.binding_status import CONDITION_TYPES
+from federation.hub.binding_status import report as report_patch
+from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.execute.report import Outcome, line, report
+from federation.hub.fleet import Fleet
+from federation.hub.settings import Settings
+from federation.hub.views import decision_of
+from federation.interpret import facts_of
+from federation.kube.errors import Conflict, Invalid, NotFound
+from federation.kube.queue import WorkQueue
+from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS
+from federation.kube.store import Cached
+from federation.kube.workers import run_workers
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Window:
+    """When a binding may be written next. Times are monotonic seconds."""
+
+    open_until: float = 0.0
+    length: float = 0.0
+
+
+class Reporter:
+    """The writer of `status.members`."""
+
+    def __init__(self, caches: HubCaches, fleet: Fleet, settings: Settings) -> None:
+        self._caches = caches
+        self._fleet = fleet
+        self._settings = settings
+        self._queue: WorkQueue[BindingKey] = WorkQueue()
+        self._outcomes: dict[BindingKey, dict[str, Outcome]] = {}
+        self._windows: dict[BindingKey, _Window] = {}
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="report")
+
+    def add(self, key: BindingKey) -> None:
+        """Something about a copy changed."""
+        self._queue.add(key)
+
+    def note(self, key: BindingKey, cluster: str, outcome: Outcome) -> None:
+        """Remember what a step found out."""
+        self._outcomes.setdefault(key, {})[cluster] = outcome
+        self._queue.add(key)
+
+    def noted(self, key: BindingKey, cluster: str) -> Outcome | None:
+        """The last outcome of one copy in this process."""
+        return self._outcomes.get(key, {}).get(cluster)
+
+    def forget(self, key: BindingKey) -> None:
+        """The binding is gone."""
+        self._outcomes.pop(key, None)
+        self._windows.pop(key, None)
+
+    async def _reconcile(self, key: BindingKey) -> float | None:
+        found = self._caches.binding(key)
+        if found is None or found.deleting:
+            return None
+        binding = found.manifest()
+        decision = decision_of(binding)
+        template = self._caches.template(binding)
+        status = binding.get("status") or {}
+        if decision is None or template is None or len(status.get("conditions") or []) != len(CONDITION_TYPES):
+            return None
+        outcomes = self._outcomes.get(key, {})
+        if not outcomes:
+            return None
+        stored: dict[str, str] = status.get("members") or {}
+        lines = self._lines(binding, outcomes, stored, decision.targets)
+        now = time.time()
+        result = report(binding, decision=decision, lines=lines, generation=template.generation, now=now)
+        operations = report_patch(
+            binding, lines=lines, applied=result.applied, ready=result.ready, summary=result.summary,
+            ready_count=result.ready_count,
+        )  # fmt: skip
+        if not operations:
+            if result.settled:
+                self._windows.pop(key, None)
+            return None
+        wait = self._wait(key, settled=result.settled, was_settled=_was_settled(status))
+        if wait > 0:
+            return wait
+        try:
+            resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
+            written = await self._caches.client.json_patch(
+                resource, key[1], key[0] or None, operations, subresource="status"
+            )
+        except (NotFound, Conflict):
+            return None
+        except Invalid as error:
+            log.info("status of binding %s changed meanwhile: %s", key, error.message)
+            return 0.1
+        self._caches.binding_store(key).learn(written)
+        return None
+
+    def _wait(self, key: BindingKey, *, settled: bool, was_settled: bool) -> float:
+        """Seconds to wait before this write; 0 means now, and opens the next window."""
+        now = time.monotonic()
+        window = self._windows.get(key)
+        first, last = self._settings.window_first, self._settings.window_last
+        if window is None:
+            window = self._windows[key] = _Window(open_until=now + first, length=first)
+            if not settled and not was_settled:
+                return first
+        elif not settled and now < window.open_until:
+            return window.open_until - now
+        window.length = min(window.length * 2, last)
+        window.open_until = now + window.length
+        return 0.0
+
+    def _lines(
+        self, binding: Manifest, outcomes: dict[str, Outcome], stored: dict[str, str], targets: dict[str, int]
+    ) -> dict[str, str]:
+        lines: dict[str, str] = {}
+        for cluster in sorted({*targets, *stored, *outcomes}):
+            outcome = outcomes.get(cluster)
+            if outcome is None:
+                if cluster in stored:
+                    lines[cluster] = stored[cluster]
+                continue
+            copy = self._copy(binding, cluster)
+            if outcome.gone or (copy is None and cluster not in targets and not outcome.reason):
+                outcomes.pop(cluster, None)
+                continue
+            facts = facts_of(_body(copy, binding)) if copy is not None else None
+            lines[cluster] = line(outcome, facts, uid=copy.uid if copy else "", stored=stored.get(cluster, ""))
+        return lines
+
+    def _copy(self, binding: Manifest, cluster: str) -> Cached | None:
+        member = self._fleet.get(cluster)
+        reference = binding["spec"]["resource"]
+        if member is None:
+            return None
+        kind = (reference["apiVersion"], reference["kind"])
+        copy = member.copy(kind, reference.get("namespace") or "", reference["name"])
+        mark = parse_mark(copy.annotations.get(MARK_ANNOTATION) or "") if copy else None
+        own = f"{binding['metadata'].get('namespace') or ''}/{binding['metadata']['name']}"
+        return copy if mark is not None and mark.binding == own else None
+
+
+def _was_settled(status: Manifest) -> bool:
+    ready = next((entry for entry in status["conditions"] if entry["type"] == "Ready"), None)
+    return ready is not None and ready["status"] == "True"
+
+
+def _body(copy: Cached, binding: Manifest) -> Manifest:
+    manifest = copy.manifest()
+    manifest.setdefault("apiVersion", binding["spec"]["resource"]["apiVersion"])
+    manifest.setdefault("kind", binding["spec"]["resource"]["kind"])
+    return manifest

@@ -1,0 +1,71 @@
+"""Replicas that were decided but cannot be in a member's summary yet; deducted so that one snapshot is not spent twice.
+
+Nothing here is truth: after a restart the summaries are seconds old at most and contain what was decided before.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from federation.api.binding import Decision
+from federation.hub.caches import BindingKey
+from federation.interpret.requirements import Requirements
+from federation.schedule.snapshot import BindingView, ClusterView
+
+SETTLING = 3.0
+"""Seconds between a decision and the moment from which a member's summary surely contains its pods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Replicas on their way to one cluster, since a wall-clock time in seconds."""
+
+    replicas: int
+    requirements: Requirements | None
+    since: float
+
+
+class Assumed:
+    """The shares on their way, by cluster."""
+
+    def __init__(self) -> None:
+        self._shares: dict[str, dict[BindingKey, Share]] = {}
+
+    def take(self, key: BindingKey, view: BindingView, decision: Decision) -> None:
+        """Note what a new decision adds to each cluster."""
+        before = view.previous.targets if view.previous is not None else dict(view.held)
+        for cluster, replicas in decision.targets.items():
+            more = replicas - before.get(cluster, 0)
+            if more > 0:
+                share = Share(replicas=more, requirements=view.requirements, since=time.time())
+                self._shares.setdefault(cluster, {})[key] = share
+
+    def forget(self, key: BindingKey) -> None:
+        """The binding is gone."""
+        for shares in self._shares.values():
+            shares.pop(key, None)
+
+    def by_cluster(
+        self, clusters: Sequence[ClusterView], *, apart_from: BindingKey
+    ) -> dict[str, list[tuple[Requirements | None, int]]]:
+        """What to deduct per cluster; shares that the cluster's summary contains by now are dropped."""
+        result: dict[str, list[tuple[Requirements | None, int]]] = {}
+        for cluster in clusters:
+            shares = self._shares.get(cluster.facts.name)
+            if not shares:
+                continue
+            observed = _seconds(cluster.summary.observed_at) if cluster.summary is not None else 0.0
+            for key in [key for key, share in shares.items() if observed > share.since + SETTLING]:
+                del shares[key]
+            result[cluster.facts.name] = [
+                (share.requirements, share.replicas) for key, share in shares.items() if key != apart_from
+            ]
+        return result
+
+
+def _seconds(text: str | None) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    except ValueError:
+        return 0.0

@@ -1,0 +1,225 @@
+"""Takes decisions for bindings and writes them; at rest it only asks `trigger()` whether the decision still stands.
+
+Bindings that wait together are decided against one snapshot of the clusters, and what one decision takes is deducted
+before the next (assumed replicas), until a newer summary of the member contains it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+
+from federation.api.binding import Decision
+from federation.api.meta import API_VERSION, Manifest
+from federation.hub.binding_status import CONDITION_TYPES, SCHEDULED, Operations, first_status, next_decision
+from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.conditions import condition
+from federation.hub.events import Subject, emit
+from federation.hub.fleet import Fleet, Member
+from federation.hub.schedule.assumed import Assumed
+from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members
+from federation.hub.settings import Settings
+from federation.hub.views import binding_view, cluster_view
+from federation.kube.errors import Conflict, Invalid, NotFound
+from federation.kube.queue import Lane, WorkQueue
+from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
+from federation.kube.store import Change
+from federation.kube.workers import run_workers
+from federation.schedule.snapshot import ClusterView
+
+log = logging.getLogger(__name__)
+
+
+class Schedule:
+    """The schedule controller."""
+
+    def __init__(self, caches: HubCaches, fleet: Fleet, settings: Settings) -> None:
+        self._caches = caches
+        self._fleet = fleet
+        self._settings = settings
+        self._queue: WorkQueue[BindingKey] = WorkQueue()
+        self._clusters: tuple[ClusterView, ...] | None = None
+        self._assumed = Assumed()
+        self._events: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        caches = self._caches
+        await caches.synced()
+        for store in (caches.bindings, caches.cluster_bindings):
+            store.subscribe(self._binding_changed)
+        for store in (caches.policies, caches.cluster_policies):
+            store.subscribe(self._policy_changed)
+        caches.clusters.subscribe(self._cluster_changed)
+        caches.on_template(self._template_changed)
+        self._fleet.on_state(self._member_changed)
+        await run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="schedule")
+
+    def _binding_changed(self, change: Change) -> None:
+        old, new = change.old, change.new
+        if new is None:
+            if old is not None:
+                self._assumed.forget((old.namespace, old.name))
+            return
+        if old and old.generation == new.generation and old.deleting == new.deleting:
+            return
+        self._queue.add((new.namespace, new.name))
+
+    def _policy_changed(self, change: Change) -> None:
+        entry = change.new or change.old
+        if entry is None or (change.new and change.old and change.new.generation == change.old.generation):
+            return
+        for binding in self._caches.bindings_of_policy(entry.uid):
+            self._queue.add((binding.namespace, binding.name))
+
+    def _template_changed(self, resource: Resource, change: Change) -> None:
+        old, new = change.old, change.new
+        if new is None or (old and old.generation == new.generation and new.generation > 0 and old.uid == new.uid):
+            return
+        key = self._caches.binding_key(resource, new)
+        if self._caches.binding(key) is not None:
+            self._queue.add(key)
+
+    def _cluster_changed(self, change: Change) -> None:
+        """Labels, taints, APIs and the spec of a cluster can all change a verdict; heartbeats that change nothing do not."""
+        before = cluster_view(change.old.manifest()) if change.old else None
+        after = cluster_view(change.new.manifest()) if change.new else None
+        self._clusters = None
+        if before == after:
+            return
+        for binding in self._caches.all_bindings():
+            self._queue.add((binding.namespace, binding.name), lane=Lane.RESYNC)
+
+    def _member_changed(self, _member: Member) -> None:
+        """A member that can be read again may hold copies of bindings that have no decision."""
+        for binding in self._caches.all_bindings():
+            if not (binding.manifest().get("status") or {}).get("decision"):
+                self._queue.add((binding.namespace, binding.name), lane=Lane.RESYNC)
+
+    def _snapshot(self) -> tuple[ClusterView, ...]:
+        if self._clusters is None:
+            entries = sorted(self._caches.clusters.values(), key=lambda entry: entry.name)
+            views = [cluster_view(entry.manifest()) for entry in entries]
+            self._clusters = tuple(views)
+        return self._clusters
+
+    async def _reconcile(self, key: BindingKey) -> float | None:
+        found = self._caches.binding(key)
+        if found is None or found.deleting:
+            return None
+        binding = found.manifest()
+        template = self._caches.template(binding)
+        reference = binding["spec"]["resource"]
+        if template is None or template.uid != reference["uid"] or template.deleting:
+            # Gone, not yet seen, or made anew under another UID: detect and the garbage collector go first.
+            return None
+        held = self._held(binding)
+        if held is None:
+            return 0.2
+        policy = self._usable_policy(binding)
+        view = binding_view(binding, template.manifest(), policy, held=held.replicas)
+        clusters = self._snapshot()
+        answer = decide(view, clusters, self._assumed.by_cluster(clusters, apart_from=key))
+        answer = _after(answer, held)
+        operations = _operations(binding, answer, now=time.time())
+        if not operations:
+            return None
+        try:
+            await self._write(key, operations)
+        except NotFound:
+            return None
+        except (Conflict, Invalid) as error:
+            log.info("decision for %s came late: %s", key, error.message)
+            return 0.2
+        if answer.decision is not None:
+            self._assumed.take(key, view, answer.decision)
+        if answer.decision is not None or answer.error is not None:
+            self._tell(binding, answer, view.previous)
+        return None
+
+    def _usable_policy(self, binding: Manifest) -> Manifest | None:
+        """The policy to schedule by; one that was deleted or made invalid counts as gone: what is placed stays."""
+        reference = binding["spec"].get("policy") or {}
+        found = self._caches.policy(reference.get("kind") or "", reference.get("namespace") or "", reference.get("name") or "")
+        if found is None or found.uid != reference.get("uid"):
+            return None
+        return found.manifest() if self._caches.judged(found).usable else None
+
+    def _held(self, binding: Manifest) -> Held | None:
+        """What members hold for a binding that has no decision; None while one that answers is still being read."""
+        if (binding.get("status") or {}).get("decision"):
+            return Held(replicas={}, epoch=0)
+        reference = binding["spec"]["resource"]
+        kind = (reference["apiVersion"], reference["kind"])
+        self._fleet.want([kind])
+        copies: dict[str, Manifest] = {}
+        for member in self._fleet:
+            if not member.reachable:
+                continue
+            if not member.knows(kind):
+                return None
+            copy = member.copy(kind, reference.get("namespace") or "", reference["name"])
+            if copy is not None:
+                copies[member.name] = copy.manifest()
+        return held_by_members(binding, copies)
+
+    async def _write(self, key: BindingKey, operations: Operations) -> None:
+        resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
+        written = await self._caches.client.json_patch(resource, key[1], key[0] or None, operations, subresource="status")
+        self._caches.binding_store(key).learn(written)
+
+    def _tell(self, binding: Manifest, answer: Answer, previous: Decision | None) -> None:
+        """One Event on the template and one on the binding; not awaited, so that they are on nobody's path."""
+        decision = answer.decision
+        if decision is not None:
+            reason = "Moved" if previous is not None and _left(previous.targets, decision.targets) else "Placed"
+            text = ", ".join(f"{name}={count}" for name, count in sorted(decision.targets.items()))
+            message, warning, mark = f"{decision.trigger}: {text}", False, str(decision.epoch)
+        else:
+            reason, message, warning, mark = "Refused", answer.error.message if answer.error else "", True, ""
+        for subject in _subjects(binding):
+            task = asyncio.create_task(
+                emit(self._caches.client, subject, reason=reason, message=message, warning=warning, key=mark)
+            )
+            self._events.add(task)
+            task.add_done_callback(self._events.discard)
+
+
+def _after(answer: Answer, held: Held) -> Answer:
+    """Number the first decision above every epoch that members remember, so that epochs never repeat."""
+    decision = answer.decision
+    if decision is None or decision.epoch > held.epoch:
+        return answer
+    return Answer(decision=decision.model_copy(update={"epoch": held.epoch + 1}))
+
+
+def _operations(binding: Manifest, answer: Answer, *, now: float) -> Operations:
+    """The patch that stores an answer; empty when the status says it already."""
+    status = binding.get("status") or {}
+    laid_out = len(status.get("conditions") or []) == len(CONDITION_TYPES)
+    previous = status["conditions"][SCHEDULED] if laid_out else None
+    scheduled = condition(previous, generation=binding["metadata"]["generation"], now=now, **describe(answer))
+    decision, wanted = answer.decision, status.get("wanted") or 0
+    raw = decision.model_dump(by_alias=True, exclude_none=True, mode="json") if decision is not None else None
+    if decision is not None:
+        wanted = sum(decision.targets.values()) or len(decision.targets)
+    if not laid_out:
+        return first_status(binding, decision=raw, scheduled=scheduled, wanted=wanted, now=now)
+    return next_decision(binding, decision=raw, scheduled=scheduled, wanted=wanted)
+
+
+def _left(before: Mapping[str, int], after: Mapping[str, int]) -> bool:
+    return any(name not in after for name in before)
+
+
+def _subjects(binding: Manifest) -> list[Subject]:
+    metadata, reference = binding["metadata"], binding["spec"]["resource"]
+    namespace = metadata.get("namespace") or ""
+    kind = "ResourceBinding" if namespace else "ClusterResourceBinding"
+    return [
+        Subject(
+            api_version=reference["apiVersion"], kind=reference["kind"], namespace=reference.get("namespace") or "",
+            name=reference["name"], uid=reference["uid"],
+        ),
+        Subject(api_version=API_VERSION, kind=kind, namespace=namespace, name=metadata["name"], uid=metadata["uid"]),
+    ]  # fmt: skip

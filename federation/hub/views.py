@@ -1,0 +1,144 @@
+"""Manifests to the facts that the pure parts decide on. Pure; shared by the controllers and by `fedctl explain`.
+
+One conversion for both is what makes the explanation agree with the decision.
+"""
+
+from collections.abc import Mapping
+
+import orjson
+
+from federation.api.binding import Decision
+from federation.api.cluster import ResourceSummary
+from federation.api.meta import Manifest, parse_lenient
+from federation.api.override import OverrideSpec
+from federation.api.placement import Placement, Taint
+from federation.api.propagation import PropagationSpec
+from federation.interpret import replicas_of, requirements_of
+from federation.policy.claim import PolicyFacts
+from federation.policy.facts import ClusterFacts, ObjectFacts
+from federation.policy.override import OverrideFacts
+from federation.schedule.snapshot import BindingView, ClusterView
+
+
+def cluster_facts(manifest: Manifest) -> ClusterFacts:
+    """What selectors see of a Cluster: name, labels, region, zones (spec.zone counts as one), provider."""
+    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+    zones = tuple(spec.get("zones") or ([spec["zone"]] if spec.get("zone") else []))
+    return ClusterFacts(
+        name=metadata["name"],
+        labels=metadata.get("labels") or {},
+        region=spec.get("region") or "",
+        zones=zones,
+        provider=spec.get("provider") or "",
+    )
+
+
+def condition(manifest: Manifest, kind: str) -> Manifest | None:
+    """The condition of one type in `status.conditions`, or None."""
+    conditions = (manifest.get("status") or {}).get("conditions") or []
+    return next((entry for entry in conditions if entry.get("type") == kind), None)
+
+
+def is_true(manifest: Manifest, kind: str) -> bool:
+    """Whether a condition is present and True."""
+    entry = condition(manifest, kind)
+    return entry is not None and entry.get("status") == "True"
+
+
+def cluster_view(manifest: Manifest) -> ClusterView:
+    """What the scheduler sees of a Cluster; the taints of spec (user) and status (health) count together."""
+    spec, status = manifest.get("spec") or {}, manifest.get("status") or {}
+    taints = [parse_lenient(Taint, taint) for taint in [*(spec.get("taints") or []), *(status.get("taints") or [])]]
+    summary = status.get("resourceSummary")
+    return ClusterView(
+        facts=cluster_facts(manifest),
+        taints=tuple(taints),
+        apis=frozenset(api_pairs(status.get("apis") or [])),
+        deleting="deletionTimestamp" in manifest["metadata"],
+        ready=is_true(manifest, "Ready"),
+        summary=parse_lenient(ResourceSummary, summary) if summary else None,
+        incomplete_apis=not is_true(manifest, "CompleteAPIs"),
+    )
+
+
+def api_pairs(lines: list[str]) -> list[tuple[str, str]]:
+    """`Cluster.status.apis` ("apps/v1: Deployment, StatefulSet") as (apiVersion, kind) pairs."""
+    pairs: list[tuple[str, str]] = []
+    for line in lines:
+        api_version, _, kinds = line.partition(": ")
+        pairs.extend((api_version, kind) for kind in kinds.split(", ") if kind)
+    return pairs
+
+
+def object_facts(manifest: Manifest) -> ObjectFacts:
+    """What resource selectors see of an object."""
+    metadata = manifest["metadata"]
+    return ObjectFacts(
+        api_version=manifest["apiVersion"],
+        kind=manifest["kind"],
+        namespace=metadata.get("namespace") or "",
+        name=metadata["name"],
+        labels=metadata.get("labels") or {},
+    )
+
+
+def policy_facts(manifest: Manifest) -> PolicyFacts:
+    """What the claim rules see of a PropagationPolicy or ClusterPropagationPolicy."""
+    metadata = manifest["metadata"]
+    spec = parse_lenient(PropagationSpec, manifest.get("spec") or {})
+    return PolicyFacts(
+        kind=manifest["kind"],
+        namespace=metadata.get("namespace") or "",
+        name=metadata["name"],
+        uid=metadata.get("uid") or "",
+        priority=spec.priority or 0,
+        selectors=tuple(spec.resource_selectors),
+        generation=metadata.get("generation") or 0,
+    )
+
+
+def override_facts(manifest: Manifest) -> OverrideFacts:
+    """What rendering sees of an OverridePolicy or ClusterOverridePolicy."""
+    metadata = manifest["metadata"]
+    return OverrideFacts(
+        kind=manifest["kind"],
+        namespace=metadata.get("namespace") or "",
+        name=metadata["name"],
+        spec=parse_lenient(OverrideSpec, manifest.get("spec") or {}),
+    )
+
+
+def decision_of(binding: Manifest) -> Decision | None:
+    """The decision in force, or None before the first one."""
+    found = (binding.get("status") or {}).get("decision")
+    return parse_lenient(Decision, found) if found else None
+
+
+def placement_of(binding: Manifest, policy: Manifest | None) -> Placement:
+    """The placement to schedule by: the policy's, or what the last decision recorded once the policy is gone (I21)."""
+    if policy is not None:
+        return parse_lenient(Placement, (policy.get("spec") or {}).get("placement") or {})
+    decision = decision_of(binding)
+    recorded = orjson.loads(decision.inputs) if decision and decision.inputs else {}
+    return parse_lenient(Placement, recorded.get("placement") or {})
+
+
+def binding_view(
+    binding: Manifest, template: Manifest, policy: Manifest | None, *, held: Mapping[str, int] | None = None
+) -> BindingView:
+    """What the scheduler sees of one binding. `held`: replicas per member that copies hold while there is no decision."""
+    spec, metadata = binding["spec"], binding["metadata"]
+    scale = spec.get("scale")
+    return BindingView(
+        key=f"{metadata.get('namespace') or ''}/{metadata['name']}",
+        uid=template["metadata"]["uid"],
+        api_version=template["apiVersion"],
+        kind=template["kind"],
+        namespace=template["metadata"].get("namespace") or "",
+        replicas=scale if scale is not None else replicas_of(template),
+        requirements=requirements_of(template),
+        placement=placement_of(binding, policy),
+        previous=decision_of(binding),
+        held=held or {},
+        evicting=frozenset(),
+    )
