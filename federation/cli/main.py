@@ -1,0 +1,154 @@
+"""The command line: options and wiring only; what a command does is in the module of its name."""
+
+import sys
+from importlib.metadata import version as package_version
+
+import click
+
+from federation.cli import clusters as cluster_commands
+from federation.cli.explain import explain as explain_template
+from federation.cli.get import get_application, get_bindings, get_clusters
+from federation.cli.render import render_for
+from federation.cli.session import (
+    Options,
+    Refused,
+    closing,
+    connect,
+    default_namespace,
+    hub_options,
+    namespace_option,
+    output_option,
+    run,
+)
+from federation.kube.credentials import Credentials
+
+member_kubeconfig = click.option(
+    "--kubeconfig", "member_file", required=True, type=click.Path(dir_okay=False), help="Administrator's kubeconfig of the member."
+)
+member_context = click.option("--context", "member_context", help="Context of the member's kubeconfig.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Kubeconfig of the hub; default: as kubectl.")
+@click.option("--context", help="Context of the hub's kubeconfig.")
+@click.pass_context
+def main(context_: click.Context, kubeconfig: str | None, context: str | None) -> None:
+    """Federation for Kubernetes: where things run, and why."""
+    context_.obj = Options(kubeconfig, context)
+
+
+@main.command()
+@click.argument("name")
+@member_kubeconfig
+@member_context
+@click.option("--region", help="Region of the member.")
+@click.option("--zone", "zones", multiple=True, help="Zone of the member; may be repeated.")
+@click.option("--provider", help="Cloud provider of the member.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="Label of the Cluster; may be repeated.")
+@click.option("--allow", "allow", multiple=True, metavar="KIND", help="One more kind that the hub may write there.")
+@click.option("--renew", is_flag=True, help="Only make a fresh token for a member that joined.")
+@click.option("--wait", default=60.0, show_default=True, help="Seconds to wait until it is ready.")
+@click.pass_obj
+@run
+async def join(
+    options: Options, name: str, *, member_file: str, member_context: str | None, region: str | None, zones: tuple[str, ...],
+    provider: str | None, labels: tuple[str, ...], allow: tuple[str, ...], renew: bool, wait: float,
+) -> None:  # fmt: skip
+    """Join a member cluster: fedctl join eu1 --kubeconfig eu1.yaml --region eu."""
+    place = cluster_commands.Place(region=region, zones=zones, provider=provider, labels=dict(_pair(one) for one in labels))
+    admin = Credentials.from_kubeconfig(member_file, member_context)
+    hub = connect(options)
+    await closing(hub, cluster_commands.join(hub, name, admin, place=place, allow_kinds=allow, renew=renew, wait=wait))
+
+
+@main.command()
+@click.argument("name")
+@click.argument("kinds", nargs=-1, required=True)
+@member_kubeconfig
+@member_context
+@click.pass_obj
+@run
+async def allow(options: Options, name: str, kinds: tuple[str, ...], *, member_file: str, member_context: str | None) -> None:
+    """Let the hub write more kinds in a member: fedctl allow eu1 widgets.example.com --kubeconfig eu1.yaml."""
+    hub = connect(options)
+    admin = Credentials.from_kubeconfig(member_file, member_context)
+    await closing(hub, cluster_commands.allow_kinds(hub, name, admin, kinds))
+
+
+@main.command()
+@click.argument("name")
+@click.option("--keep", is_flag=True, help="Leave the copies there, without our marks.")
+@click.option("--force", is_flag=True, help="Do not wait for a member that is dead; prints what is left there.")
+@click.option("--wait", default=120.0, show_default=True, help="Seconds to wait until it has left.")
+@hub_options
+@run
+async def leave(options: Options, name: str, *, keep: bool, force: bool, wait: float) -> None:
+    """Take a member out of the federation."""
+    if keep and force:
+        raise click.UsageError("--keep and --force exclude each other")
+    mode = "keep" if keep else "force" if force else "remove"
+    hub = connect(options)
+    await closing(hub, cluster_commands.leave(hub, name, mode=mode, wait=wait))
+
+
+@main.command()
+@click.argument("what")
+@namespace_option
+@click.option("-A", "--all-namespaces", is_flag=True, help="Bindings of every namespace.")
+@output_option
+@hub_options
+@run
+async def get(options: Options, what: str, *, namespace: str | None, all_namespaces: bool, output: str) -> None:
+    """Show clusters, bindings, or where KIND/NAME runs."""
+    hub = connect(options)
+    place = namespace or default_namespace(options)
+    if what in ("clusters", "cluster", "fc"):
+        await closing(hub, get_clusters(hub, output))
+    elif what in ("bindings", "binding", "rb"):
+        await closing(hub, get_bindings(hub, None if all_namespaces else place, output))
+    elif "/" in what:
+        await closing(hub, get_application(hub, what, place, output))
+    else:
+        await hub.close()
+        raise Refused(f"{what!r} is not clusters, bindings or KIND/NAME")
+
+
+@main.command()
+@click.argument("what", metavar="KIND/NAME")
+@namespace_option
+@output_option
+@hub_options
+@run
+async def explain(options: Options, what: str, *, namespace: str | None, output: str) -> None:
+    """Why here, why not there: policy, verdict of each cluster, shares."""
+    hub = connect(options)
+    await closing(hub, explain_template(hub, what, namespace or default_namespace(options), output))
+
+
+@main.command()
+@click.argument("what", metavar="KIND/NAME")
+@click.option("--cluster", required=True, help="The member.")
+@click.option("--diff", "with_diff", is_flag=True, help="What differs in the member; exit code 1 if something does.")
+@namespace_option
+@output_option
+@hub_options
+@run
+async def render(options: Options, what: str, *, cluster: str, with_diff: bool, namespace: str | None, output: str) -> None:
+    """The object as a member gets it."""
+    hub = connect(options)
+    place = namespace or default_namespace(options)
+    if await closing(hub, render_for(hub, what, place, cluster=cluster, with_diff=with_diff, output=output)):
+        sys.exit(1)
+
+
+@main.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(package_version("federation"))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.UsageError(f"--label {text!r}: write KEY=VALUE")
+    return key, value
