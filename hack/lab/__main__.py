@@ -1,0 +1,114 @@
+"""The command `hack/clusters`."""
+
+import json
+import sys
+
+import click
+
+from hack.lab import audit as audit_log
+from hack.lab import kind
+from hack.lab.binaries import DEFAULT_MINOR, NoBinaries
+from hack.lab.golang import NoGo
+from hack.lab.local import NotReady
+from hack.lab.places import say
+from hack.lab.release import BadChecksum
+from hack.lab.sets import ClusterSet, NoSuchCluster
+
+MIB = 1024 * 1024
+
+
+@click.group()
+@click.option("--set", "name", default="default", help="Name of the set; sets run side by side.")
+@click.option("--provider", type=click.Choice(["auto", "kind", "local"]), default="auto", help="auto: kind where Docker answers.")
+@click.pass_context
+def main(context: click.Context, name: str, provider: str) -> None:
+    """Real Kubernetes clusters on this machine: a hub and its members."""
+    use_kind = provider == "kind" or (provider == "auto" and kind.available())
+    context.obj = kind.KindSet(name) if use_kind else ClusterSet(name)
+
+
+@main.command()
+@click.option("--members", default=3, show_default=True, help="Number of members.")
+@click.option("--nodes", default=3, show_default=True, help="Simulated nodes a member.")
+@click.option("--audit", is_flag=True, help="Log every request, one file a cluster.")
+@click.option("--kubernetes", "minor", default=DEFAULT_MINOR, show_default=True, help="Minor version.")
+@click.option("--source", type=click.Choice(["auto", "release"]), default="auto", help="Where programs come from.")
+@click.pass_obj
+def up(clusters: ClusterSet | kind.KindSet, *, members: int, nodes: int, audit: bool, minor: str, source: str) -> None:
+    """Start the clusters; what runs already is left alone, what died is started again."""
+    if isinstance(clusters, ClusterSet):
+        clusters.up(members=members, nodes=nodes, audit=audit, minor=minor, source=source)
+    else:
+        clusters.up(members=members)
+    say(f"kubeconfig of the hub: {clusters.kubeconfig('hub')}")
+
+
+@main.command()
+@click.pass_obj
+def down(clusters: ClusterSet | kind.KindSet) -> None:
+    """End the clusters and remove their data."""
+    clusters.down()
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def status(clusters: ClusterSet | kind.KindSet, *, as_json: bool) -> None:
+    """What runs, and its memory (proportional set size)."""
+    if isinstance(clusters, kind.KindSet):
+        click.echo("\n".join(clusters.names()))
+        return
+    found = {name: clusters.cluster(name).status() for name in clusters.names()}
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for name, one in found.items():
+        total = sum(process["pss"] for process in one["processes"].values()) / MIB
+        parts = " ".join(
+            f"{process} {entry['pss'] / MIB:.0f}" if entry["alive"] else f"{process} dead"
+            for process, entry in one["processes"].items()
+        )
+        click.echo(f"{name:10} {'ready' if one['ready'] else 'down':6} {one['server']:26} {total:5.0f} MiB ({parts})")
+    if not found:
+        click.echo("no clusters; start them with: hack/clusters up")
+
+
+@main.command()
+@click.argument("cluster")
+@click.pass_obj
+def kubeconfig(clusters: ClusterSet | kind.KindSet, cluster: str) -> None:
+    """Print the path of a cluster's kubeconfig."""
+    click.echo(clusters.kubeconfig(cluster))
+
+
+@main.command()
+@click.argument("cluster")
+@click.pass_obj
+def audit(clusters: ClusterSet, cluster: str) -> None:
+    """Print what a cluster answered, one line a request (needs up --audit)."""
+    for request in audit_log.requests(clusters.cluster(cluster).audit_log):
+        click.echo(f"{request.time} {request.user} {request}")
+
+
+@main.command()
+@click.argument("cluster")
+@click.pass_obj
+def stop(clusters: ClusterSet, cluster: str) -> None:
+    """End one cluster; its data stays."""
+    clusters.stop(cluster)
+
+
+@main.command()
+@click.argument("cluster")
+@click.pass_obj
+def start(clusters: ClusterSet, cluster: str) -> None:
+    """Start a stopped cluster again."""
+    clusters.start(cluster)
+
+
+if __name__ == "__main__":
+    try:
+        main(prog_name="hack/clusters")
+    except (NoBinaries, NoGo, NotReady, NoSuchCluster, BadChecksum) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
