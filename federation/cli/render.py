@@ -6,10 +6,10 @@ from federation.api.meta import Manifest
 from federation.cli.output import console, show
 from federation.cli.picture import Picture, take
 from federation.cli.session import Refused, member_client
-from federation.hub.execute.decide import Identity, is_divided, marked
+from federation.hub.execute.decide import Identity, marked
 from federation.hub.execute.diff import Difference, diff
 from federation.hub.execute.render import Rendering, render
-from federation.hub.views import cluster_facts, decision_of, override_facts
+from federation.hub.views import cluster_facts, decision_of, is_divided, override_facts
 from federation.interpret import retain
 from federation.kube.client import Client
 from federation.kube.errors import NotFound

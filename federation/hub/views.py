@@ -4,6 +4,7 @@ One conversion for both is what makes the explanation agree with the decision.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
@@ -112,6 +113,13 @@ def decision_of(binding: Manifest) -> Decision | None:
     """The decision in force, or None before the first one."""
     found = (binding.get("status") or {}).get("decision")
     return parse_lenient(Decision, found) if found else None
+
+
+def is_divided(decision: Decision) -> bool:
+    """Whether the decision divides the replicas (then the copy's number is its share), from its recorded placement."""
+    placement: Mapping[str, Any] = orjson.loads(decision.inputs).get("placement") or {}
+    scheduling = placement.get("replicaScheduling")
+    return scheduling is not None and scheduling.get("replicaSchedulingType", "Divided") == "Divided"
 
 
 def placement_of(binding: Manifest, policy: Manifest | None) -> Placement:

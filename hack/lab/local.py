@@ -18,7 +18,7 @@ import yaml
 from hack.lab.binaries import Binaries
 from hack.lab.pki import Authority
 from hack.lab.ports import free_ports, is_free
-from hack.lab.processes import Running, memory, start
+from hack.lab.processes import Running, end, memory, start
 from hack.lab.stages import write_stages
 
 PORTS = ("apiserver", "controllers", "scheduler", "etcd", "peer", "kwok")
@@ -102,10 +102,9 @@ class LocalCluster:
         self._wait("kwok", self._nodes_ready)
 
     def stop(self) -> None:
-        """End the processes in reverse order of start; data and ports stay."""
-        for name in ("kwok", "scheduler", "controllers", "apiserver", "etcd"):
-            if name in self.processes:
-                self.processes[name].end()
+        """End the processes, etcd last so that nothing of the API server is lost; data and ports stay."""
+        end([process for name, process in self.processes.items() if name != "etcd"])
+        end([process for name, process in self.processes.items() if name == "etcd"])
         self._save()
 
     def status(self) -> dict[str, Any]:

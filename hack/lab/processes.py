@@ -6,7 +6,6 @@ A pid alone may belong to somebody else by now, so the start time of the process
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,44 +27,39 @@ class Running:
         """Whether this very process is still there (and no zombie)."""
         return _start_time(self.pid) == self.started
 
-    def end(self, *, timeout: float = 10.0) -> None:
-        """SIGTERM, then SIGKILL after `timeout` seconds; returns once it is gone."""
-        if not self.alive:
-            return
-        for number, patience in ((signal.SIGTERM, timeout), (signal.SIGKILL, 10.0)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGCONT)
-                os.kill(self.pid, number)
-            if self._gone(patience):
-                return
-
     def signal(self, number: int) -> None:
         """Send a signal if the process is alive."""
         if self.alive:
             os.kill(self.pid, number)
 
-    def _gone(self, patience: float) -> bool:
+
+def end(processes: list[Running], *, timeout: float = 5.0) -> None:
+    """SIGTERM to all, SIGKILL after `timeout` seconds to those that are left; returns once all are gone."""
+    for number, patience in ((signal.SIGTERM, timeout), (signal.SIGKILL, 10.0)):
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.signal(signal.SIGCONT)
+                process.signal(number)
         deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            _reap(self.pid)
-            if not self.alive:
-                return True
+        while any(process.alive for process in processes):
+            if time.monotonic() > deadline:
+                break
+            for process in processes:
+                _reap(process.pid)
             time.sleep(0.02)
-        return False
+        else:
+            return
 
 
 def start(command: list[str], *, log: Path, environment: dict[str, str] | None = None) -> Running:
     """Start a process in a session of its own, its output appended to `log`."""
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env={**os.environ, **(environment or {})},
-        )
-    return Running(pid=process.pid, started=_start_time(process.pid) or 0)
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    pid = os.posix_spawn(command[0], command, {**os.environ, **(environment or {})}, file_actions=actions, setsid=True)
+    return Running(pid=pid, started=_start_time(pid) or 0)
 
 
 def memory(pid: int) -> int:

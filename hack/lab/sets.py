@@ -10,6 +10,7 @@ from pathlib import Path
 from hack.lab.binaries import DEFAULT_MINOR, Binaries, binaries
 from hack.lab.local import LocalCluster
 from hack.lab.places import say, state_directory
+from hack.lab.processes import end
 
 
 class NoSuchCluster(Exception):
@@ -44,8 +45,9 @@ class ClusterSet:
     def down(self) -> None:
         """End every process of the set and remove its data."""
         with self._locked():
-            for name in self.names():
-                self._cluster(name, None).stop()
+            clusters = [self._cluster(name, None) for name in self.names()]
+            # The data goes too, so there is nothing to wait for.
+            end([process for cluster in clusters for process in cluster.processes.values()], timeout=0.5)
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def names(self) -> list[str]:

@@ -3,8 +3,11 @@
 `observedGeneration` moves only when every target runs the current generation and said so (I13).
 """
 
+from typing import Any
+
 from federation.api.lines import parse_line
 from federation.api.meta import Manifest
+from federation.hub.views import decision_of, is_divided
 from federation.interpret import aggregate
 
 _EXECUTE_KEYS = frozenset({"for", "epoch", "hash", "uid", "kept", "reason", "error", "stale", "cut"})
@@ -28,10 +31,22 @@ def plan(template: Manifest, binding: Manifest, *, now: str) -> Manifest | None:
     caught_up = bool(targets) and all(
         _caught_up(lines.get(name), epoch=decision["epoch"], generation=generation) for name in targets
     )
-    result = aggregate(template, members, caught_up=caught_up, now=now)
-    if result is None or result == (template.get("status") or {}):
+    known = decision_of(binding)
+    divided = known is not None and is_divided(known)
+    result = aggregate(template, members, caught_up=caught_up, now=now, divided=divided)
+    if result is None or _meaning(result) == _meaning(template.get("status") or {}):
         return None
     return result
+
+
+def _meaning(value: Any) -> Any:
+    """A status without zeros and empty fields: API servers drop some of them and write others."""
+    if isinstance(value, dict):
+        parts = ((key, _meaning(item)) for key, item in value.items())
+        return {key: item for key, item in parts if item not in (None, 0, "", [], {})}
+    if isinstance(value, list):
+        return [_meaning(item) for item in value]
+    return value
 
 
 def _facts(line: dict[str, str]) -> dict[str, str]:

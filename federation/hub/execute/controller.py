@@ -21,7 +21,6 @@ from federation.hub.execute.decide import (
     Plan,
     Step,
     inputs_stand,
-    is_divided,
     mark_of,
     plan_dropped,
     plan_target,
@@ -34,7 +33,7 @@ from federation.hub.execute.report import Outcome
 from federation.hub.execute.reporter import Reporter
 from federation.hub.fleet import Fleet, KindKey, Member
 from federation.hub.settings import Settings
-from federation.hub.views import cluster_facts, decision_of, object_facts, override_facts
+from federation.hub.views import cluster_facts, decision_of, is_divided, object_facts, override_facts
 from federation.kube.errors import ApiError
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import Resource

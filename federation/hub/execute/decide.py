@@ -115,13 +115,6 @@ def inputs_stand(decision: Decision, template: Manifest, scale: int | None) -> b
     return all(recorded.get(key) == value for key, value in wanted.items())
 
 
-def is_divided(decision: Decision) -> bool:
-    """Whether the decision divides the replicas (then the copy's number is its share), from its recorded placement."""
-    placement: Mapping[str, Any] = orjson.loads(decision.inputs).get("placement") or {}
-    scheduling = placement.get("replicaScheduling")
-    return scheduling is not None and scheduling.get("replicaSchedulingType", "Divided") == "Divided"
-
-
 def plan_target(
     *, identity: Identity, rendering: Rendering, template: Manifest, epoch: int, member: MemberState, kept: str
 ) -> Plan:
