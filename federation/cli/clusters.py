@@ -28,7 +28,7 @@ from federation.operator.join import (
     store_token,
 )
 from federation.operator.leave import holdings
-from federation.operator.rights import allowed_rules, describe, usual_rules
+from federation.operator.rights import allowed_rules, describe, looking_rules, usual_rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,8 @@ async def join(
         existing = next((one for one in clusters if one["metadata"]["name"] == name), None)
         _check_name(name, existing, identity, renew=renew)
         check_identity(name, identity, hub_id=hub_id, clusters=clusters)
-        rules = [*usual_rules(), *allowed_rules(allow_kinds, await member.discover())]
+        discovery = await member.discover()
+        rules = [*usual_rules(), *looking_rules(discovery), *allowed_rules(allow_kinds, discovery)]
         if not renew:
             click.echo(f"In {name} the hub will be allowed (service account federation-system/federation-hub):")
             for line in describe(rules):

@@ -57,6 +57,8 @@ class HubCaches:
         self.hub_id = hub_id
         self.discovery = Discovery(resources=(), unknown=frozenset())
         self._watches = Watches(client)
+        # Apart from our own: a policy may select Secrets everywhere, while we ourselves watch those of one namespace.
+        self._template_watches = Watches(client)
         self._template_handlers: list[TemplateHandler] = []
         self._kinds_handlers: list[Callable[[], None]] = []
         self._templates: dict[Resource, Store] = {}
@@ -81,6 +83,7 @@ class HubCaches:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watches.run(), name="hub-watches")
+            group.create_task(self._template_watches.run(), name="template-watches")
             group.create_task(self._follow_kinds(), name="hub-discovery")
 
     async def synced(self) -> None:
@@ -152,10 +155,10 @@ class HubCaches:
         """Watch exactly these kinds; new ones are started, others stopped."""
         keep = set(wanted)
         for resource in [gone for gone in self._templates if gone not in keep]:
-            self._watches.unwant(resource)
+            self._template_watches.unwant(resource)
             del self._templates[resource]
         for resource in keep - self._templates.keys():
-            store = self._watches.want(resource)
+            store = self._template_watches.want(resource)
             self._templates[resource] = store
             for handler in self._template_handlers:
                 store.subscribe(_bound(handler, resource))

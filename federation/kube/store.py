@@ -64,6 +64,8 @@ class Cached(msgspec.Struct, frozen=True, gc=False):
     finalizers: tuple[str, ...]
     deleting: bool
     raw: bytes
+    api_version: str
+    kind: str
 
     @property
     def key(self) -> tuple[str, str]:
@@ -71,13 +73,15 @@ class Cached(msgspec.Struct, frozen=True, gc=False):
         return self.namespace, self.name
 
     def manifest(self) -> Manifest:
-        """The object, decoded anew."""
+        """The object, decoded anew; items of a list come without apiVersion and kind, which are added here."""
         decoded: Manifest = orjson.loads(self.raw)
+        if not decoded.get("kind"):
+            decoded["apiVersion"], decoded["kind"] = self.api_version, self.kind
         return decoded
 
 
-def read(raw: bytes) -> Cached:
-    """A cached view of one object. Raises msgspec.DecodeError for what is not one."""
+def read(raw: bytes, api_version: str = "", kind: str = "") -> Cached:
+    """A cached view of one object of a kind. Raises msgspec.DecodeError for what is not one."""
     metadata = _decode_head(raw).metadata
     return Cached(
         namespace=metadata.namespace,
@@ -91,6 +95,8 @@ def read(raw: bytes) -> Cached:
         finalizers=tuple(metadata.finalizers or ()),
         deleting=metadata.deletion_timestamp is not None,
         raw=raw,
+        api_version=api_version,
+        kind=kind,
     )
 
 
@@ -109,7 +115,8 @@ Key = tuple[str, str]
 class Store:
     """Objects of one kind by (namespace, name)."""
 
-    def __init__(self) -> None:
+    def __init__(self, api_version: str = "", kind: str = "") -> None:
+        self._type = (api_version, kind)
         self.synced = False
         """Whether everything has been listed at least once: only then does an absence mean anything."""
         self._objects: dict[Key, Cached] = {}
@@ -155,18 +162,18 @@ class Store:
 
     def learn(self, manifest: Manifest | bytes) -> None:
         """Take in the answer to an own write, if it is newer than what is here and not known to be deleted."""
-        entry = read(manifest if isinstance(manifest, bytes) else orjson.dumps(manifest))
+        entry = read(manifest if isinstance(manifest, bytes) else orjson.dumps(manifest), *self._type)
         if entry.uid in self._deleted:
             return
         self._put(entry)
 
     def put(self, raw: bytes) -> None:
         """ADDED or MODIFIED."""
-        self._put(read(raw))
+        self._put(read(raw, *self._type))
 
     def remove(self, raw: bytes) -> None:
         """DELETED; an object that has been made anew under the same name stays."""
-        gone = read(raw)
+        gone = read(raw, *self._type)
         self._bury(gone.uid)
         here = self._objects.get(gone.key)
         if here is not None and here.uid == gone.uid:
@@ -176,7 +183,7 @@ class Store:
         """A whole list: what is not in it is deleted, unless we wrote it after the list was made."""
         listed: set[Key] = set()
         for raw in raws:
-            entry = read(raw)
+            entry = read(raw, *self._type)
             listed.add(entry.key)
             self._deleted.pop(entry.uid, None)
             here = self._objects.get(entry.key)

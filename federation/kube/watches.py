@@ -32,7 +32,7 @@ class Watches:
         store = self._stores.get(resource)
         if store is not None:
             return store
-        store = self._stores[resource] = Store()
+        store = self._stores[resource] = Store(resource.api_version, resource.kind)
         self._reflectors[resource] = Reflector(
             self._client,
             resource,

@@ -59,6 +59,16 @@ def usual_rules() -> list[Rule]:
     ]
 
 
+def looking_rules(discovery: Discovery) -> list[Rule]:
+    """Rights to list the other namespaced kinds: a namespace of ours is removed only when it surely holds nothing foreign."""
+    known = {(rule.group, name) for rule in usual_rules() for name in rule.resources}
+    others: dict[str, list[str]] = {}
+    for one in discovery.resources:
+        if one.namespaced and "list" in one.verbs and (one.group, one.plural) not in known:
+            others.setdefault(one.group, []).append(one.plural)
+    return [Rule(group, tuple(sorted(set(names))), ("list",)) for group, names in sorted(others.items())]
+
+
 def allowed_rules(names: Iterable[str], discovery: Discovery) -> list[Rule]:
     """Rights for kinds named by `--allow`: plural, plural.group, kind, or one of `*`, `escalate`, `impersonate`.
 

@@ -47,6 +47,8 @@ class BindingView:
     previous: Decision | None = None
     held: Mapping[str, int] = field(default_factory=dict)
     """What the members hold while there is no decision: it counts as the previous result (I21)."""
+    observed: str = ""
+    """Name of the affinity group in use, where the placement has several."""
     evicting: frozenset[str] = frozenset()
     """Clusters that this binding is being moved away from."""
 

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from federation.api.lines import parse_line
 from federation.api.naming import binding_name
 from hack.lab.audit import Request, requests
@@ -22,6 +20,11 @@ from hack.lab.sets import ClusterSet
 REPOSITORY = Path(__file__).resolve().parents[2]
 Manifest = dict[str, Any]
 PATIENCE = 30.0
+
+
+def _as_list(manifests: tuple[Manifest, ...]) -> str:
+    """JSON, as YAML of another version reads `y` as true."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
 
 
 class CommandFailed(AssertionError):
@@ -74,11 +77,11 @@ class Cluster:
     def apply(self, *manifests: Manifest, server_side: bool = False) -> None:
         """Apply manifests."""
         extra = ["--server-side", "--force-conflicts"] if server_side else []
-        self.run("apply", *extra, "-f", "-", stdin=yaml.safe_dump_all(manifests))
+        self.run("apply", *extra, "-f", "-", stdin=_as_list(manifests))
 
     def refuses(self, *manifests: Manifest) -> str:
         """Apply manifests that must be refused; the error text."""
-        return self.run("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests), fails=True)
+        return self.run("apply", "-f", "-", stdin=_as_list(manifests), fails=True)
 
     def get(self, kind: str, name: str, namespace: str | None = None) -> Manifest | None:
         """One object, None if it is not there."""

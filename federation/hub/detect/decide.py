@@ -50,7 +50,7 @@ def plan(template: Manifest, *, policies: Sequence[Policy], binding: Manifest | 
     claim = choose(facts, [policy.facts for policy in policies if policy.usable], current)
     if claim.winner is None:
         # Deleting a policy keeps workloads (I21): an existing binding stays as it is.
-        return Plan(claim=claim)
+        return Plan(claim=claim, patch=_follow_uid(binding, template) if binding is not None else [])
     named = selectors_priority(claim.winner.selectors, facts) == BY_NAME
     never = never_propagated(template, named=named)
     if never is not None:
@@ -59,11 +59,26 @@ def plan(template: Manifest, *, policies: Sequence[Policy], binding: Manifest | 
     wanted = _binding_spec(template, claim.winner, spec)
     if binding is None:
         return Plan(claim=claim, create=_binding(template, wanted))
-    if "deletionTimestamp" in binding["metadata"] or binding["spec"]["resource"]["uid"] != template["metadata"]["uid"]:
-        # It ends first (the garbage collector sees to it); its deletion brings us back here.
+    if "deletionTimestamp" in binding["metadata"]:
+        # It ends first (execute sees to it); its deletion brings us back here.
         return Plan(claim=claim)
+    if binding["spec"]["resource"]["uid"] != template["metadata"]["uid"]:
+        return Plan(claim=claim, patch=[*_follow_uid(binding, template), *_spec_patch(binding, wanted)])
     owner_lost = not binding["metadata"].get("ownerReferences")
     return Plan(claim=claim, patch=_spec_patch(binding, wanted), check_owner=owner_lost)
+
+
+def _follow_uid(binding: Manifest, template: Manifest) -> list[dict[str, Any]]:
+    """Go over to a template that was made anew under the same name: its copies are adopted in place (DESIGN section 4)."""
+    resource, metadata = binding["spec"]["resource"], template["metadata"]
+    if "deletionTimestamp" in binding["metadata"] or resource["uid"] == metadata["uid"]:
+        return []
+    return [
+        {"op": "test", "path": "/metadata/uid", "value": binding["metadata"]["uid"]},
+        {"op": "test", "path": "/spec/resource/uid", "value": resource["uid"]},
+        {"op": "add", "path": "/metadata/ownerReferences", "value": [_owner(template)]},
+        {"op": "add", "path": "/spec/resource", "value": {**resource, "uid": metadata["uid"]}},
+    ]
 
 
 def owner_patch(binding: Manifest, template: Manifest) -> list[dict[str, Any]]:
