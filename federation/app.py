@@ -7,6 +7,7 @@ supervisor restarts it, and a restart is a pure read.
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import logging
 import os
@@ -126,6 +127,8 @@ async def _run(process: HubProcess) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    # Where a process that does not answer stands: kill -USR1 prints the stacks of all threads.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     running = asyncio.ensure_future(process.run())
     stopping = asyncio.ensure_future(process.stop.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -116,11 +116,20 @@ def _progressing(given: _Input) -> Manifest:
         reason = shown(given.members[stuck[0]], "Progressing")[1] or "ProgressDeadlineExceeded"
         return _stamped(given, "Progressing", "False", reason, f"no progress in {_list(stuck)}")
     busy = given.names(lambda facts: facts.get("health") != "Healthy")
+    before = _stored(given.template, "Progressing")
+    if before and not busy and not given.caught_up and not given.unknown:
+        # Nothing has moved yet; that observedGeneration is behind says so, and spares a write for every new generation.
+        return before
     if busy or given.unknown or not given.caught_up:
         text = f"rolling out in {_list(busy)}" if busy else "waiting for clusters to catch up"
         return _stamped(given, "Progressing", "True", "ReplicaSetUpdated", text)
     text = f"rolled out in all {len(given.members)} clusters"
     return _stamped(given, "Progressing", "True", "NewReplicaSetAvailable", text)
+
+
+def _stored(template: Manifest, kind: str) -> Manifest | None:
+    conditions = (template.get("status") or {}).get("conditions") or ()
+    return next((one for one in conditions if one.get("type") == kind), None)
 
 
 def _stamped(given: _Input, kind: str, status: str, reason: str, message: str) -> Manifest:

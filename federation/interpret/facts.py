@@ -63,7 +63,7 @@ def _conditions(status: Manifest, *names: str) -> Facts:
     """`cond.Available=True/MinimumReplicasAvailable` for the named condition types; for all of them without names."""
     return {
         f"cond.{entry['type']}": f"{entry.get('status')}/{entry.get('reason') or ''}"
-        for entry in status.get("conditions") or ()
+        for entry in sorted(status.get("conditions") or (), key=lambda entry: str(entry.get("type")))
         if not names or entry.get("type") in names
     }
 

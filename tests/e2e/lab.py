@@ -206,7 +206,13 @@ class Process:
         """SIGTERM; the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=20)
+        try:
+            return self._process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGUSR1)
+            time.sleep(0.5)
+            self.kill()
+            raise AssertionError(f"it did not stop; the end of its log:\n{self.log.read_text()[-6000:]}") from None
 
     def restart(self, *arguments: str) -> None:
         """SIGTERM and start again."""

@@ -52,7 +52,7 @@ def test_a_deployment_is_healthy_progressing_failing_and_healthy_again(lab: Lab,
     said = lab.hub.run("rollout", "status", "deployment/x", "-n", place, "--timeout=10s", fails=True)
     assert "exceeded its progress deadline" in said
     progressing = next(one for one in lab.hub.get("deployment", "x", place)["status"]["conditions"] if one["type"] == "Progressing")
-    assert "member1" in progressing["message"]
+    assert "no progress in member" in progressing["message"]
     lab.hub.run("set", "image", "deployment/x", "-n", place, "app=registry.test/app:2")
     lab.hub.run("rollout", "status", "deployment/x", "-n", place, "--timeout=30s")
     eventually(lambda: verdict(lab, "deployment", "x", place) == HEALTHY)

@@ -49,6 +49,9 @@ CopyKey = tuple[str, str, str]
 """(binding namespace, binding name, cluster)"""
 
 FIGHT_WINDOW, FIGHT_LIMIT = 60.0, 3
+EARLY = 5.0
+"""Seconds for which a member may be unconnected or unread before the binding says so."""
+_EARLY = frozenset({"NotJoined", "Unknown"})
 
 
 class Execute:
@@ -63,6 +66,7 @@ class Execute:
         self._applier = Applier(self._namespaces)
         self._reporter = Reporter(caches, fleet, settings)
         self._endings = Endings(caches, fleet, self._applier)
+        self._unknown_since: dict[CopyKey, float] = {}
         self._overwrites: dict[CopyKey, deque[float]] = {}
 
     async def run(self) -> None:
@@ -158,7 +162,11 @@ class Execute:
             return
         namespace, _, name = mark.binding.partition("/")
         self._reporter.add((namespace, name))
-        if self._caches.binding((namespace, name)) is None:
+        binding = self._caches.binding((namespace, name))
+        if binding is None:
+            return
+        if new is None and binding.deleting:
+            self._endings.add((namespace, name))
             return
         if old and new and new.generation > 0 and _same_object(old, new):
             return  # only its status moved
@@ -187,6 +195,9 @@ class Execute:
         entry = self._caches.clusters.get("", cluster)
         identity = Identity(hub_id=self._caches.hub_id, namespace=key[0], name=key[1])
         state = self._member_state(cluster, binding)
+        if entry is None and self._fleet.get(cluster) is None:
+            # The Cluster object is gone: nothing there is ours to know or to touch any more.
+            return Outcome(epoch=decision.epoch, generation=template.generation, gone=True), None
         leaving = entry is None or entry.deleting
         if cluster not in decision.targets or leaving:
             keep = bool(binding["spec"].get("preserveResourcesOnDeletion")) or (entry is not None and _keeps(entry))
@@ -220,6 +231,9 @@ class Execute:
     ) -> tuple[Outcome | None, float | None]:
         if plan.step is Step.NOTHING:
             return Outcome(epoch=epoch, generation=template.generation, gone=True), None
+        if plan.step is Step.WAIT and plan.reason in _EARLY and self._still_early(key):
+            return None, 0.2
+        self._unknown_since.pop(key, None)
         if plan.step in (Step.WAIT, Step.REFUSE):
             pause = 30.0 if plan.step is Step.REFUSE else {"Unknown": 0.2, "Forbidden": 5.0}.get(plan.reason, 10.0)
             return _outcome(epoch, template, reason=plan.reason, message=plan.message), pause
@@ -245,6 +259,11 @@ class Execute:
         if plan.step in (Step.DELETE, Step.UNMARK):
             return None, None  # the watch tells when it is gone
         return _outcome(epoch, template, hash=result.hash, kept=result.kept), None
+
+    def _still_early(self, key: CopyKey) -> bool:
+        """Whether a copy has been unknown for a moment only: after a start what is stored is truer than "unknown" (I14)."""
+        now = time.monotonic()
+        return now - self._unknown_since.setdefault(key, now) < EARLY
 
     def _fight(self, key: CopyKey) -> float | None:
         """Count an overwrite; seconds to stay away once there were too many, else None."""

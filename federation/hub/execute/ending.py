@@ -43,6 +43,9 @@ class Endings:
         if found is None or (found.deleting and FINALIZER not in found.finalizers):
             return None
         binding = found.manifest()
+        if found.deleting and self._nothing_left(key, binding):
+            await self._release(key, binding)
+            return None
         evidence = await template_evidence(self._caches, binding["spec"]["resource"])
         orphaned = not found.owners
         if evidence.standing is Standing.UNKNOWN:
@@ -57,6 +60,26 @@ class Endings:
         await self._release(key, binding)
         return None
 
+    def _nothing_left(self, key: BindingKey, binding: Manifest) -> bool:
+        """Whether every member that may hold a copy is known to hold none: then nothing is left to prove."""
+        reference = binding["spec"]["resource"]
+        kind: KindKey = (reference["apiVersion"], reference["kind"])
+        concerned = self._concerned(binding)
+        own = short_hash(f"{key[0]}/{key[1]}")
+        for member in self._fleet:
+            if member.copies_of(kind, own) or (member.name in concerned and not member.knows(kind)):
+                return False
+        return not self._unconnected(concerned)
+
+    def _concerned(self, binding: Manifest) -> set[str]:
+        status = binding.get("status") or {}
+        return {*(status.get("members") or {}), *((status.get("decision") or {}).get("targets") or {})}
+
+    def _unconnected(self, concerned: set[str]) -> list[str]:
+        """Clusters that may hold a copy, still exist, and cannot be asked."""
+        connected = {member.name for member in self._fleet}
+        return [name for name in concerned - connected if self._caches.clusters.get("", name) is not None]
+
     async def _still_wanted(self, key: BindingKey, binding: Manifest, evidence: Evidence, *, deleting: bool) -> float | None:
         if not deleting:
             return None  # detect gives the owner reference back
@@ -70,14 +93,11 @@ class Endings:
         reference = binding["spec"]["resource"]
         kind: KindKey = (reference["apiVersion"], reference["kind"])
         self._fleet.want([kind])
-        status = binding.get("status") or {}
-        concerned = {*(status.get("members") or {}), *((status.get("decision") or {}).get("targets") or {})}
+        concerned = self._concerned(binding)
         clear = True
         for member in self._fleet:
             clear = await self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned) and clear
-        connected = {member.name for member in self._fleet}
-        waiting = [name for name in concerned - connected if self._caches.clusters.get("", name) is not None]
-        return clear and not waiting
+        return clear and not self._unconnected(concerned)
 
     async def _clear_member(
         self, member: Member, key: BindingKey, binding: Manifest, *, keep: bool, concerned: bool

@@ -7,6 +7,8 @@ been found out yet, the stored line stays: a restart never forgets (I14).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import orjson
+
 from federation.api.binding import Decision
 from federation.api.lines import parse_line, print_line
 from federation.api.meta import Manifest
@@ -149,6 +151,6 @@ def _worst(parsed: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
 
 
 def _ready_count(decision: Decision, parsed: Mapping[str, Mapping[str, str]]) -> int:
-    if any(decision.targets.values()):
+    if orjson.loads(decision.inputs).get("replicas") is not None:
         return sum(int(fields.get("ready", "0") or "0") for fields in parsed.values() if fields.get("ready", "0").isdigit())
     return sum(1 for name in decision.targets if parsed.get(name, {}).get("health") == "Healthy")

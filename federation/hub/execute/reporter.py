@@ -8,7 +8,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from federation.api.lines import parse_mark
+from federation.api.lines import parse_line, parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
 from federation.hub.binding_status import CONDITION_TYPES
 from federation.hub.binding_status import report as report_patch
@@ -33,6 +33,8 @@ class _Window:
 
     open_until: float = 0.0
     length: float = 0.0
+    waiting: bool = False
+    """A write was asked to wait for the end of this window."""
 
 
 class Reporter:
@@ -90,10 +92,9 @@ class Reporter:
             ready_count=result.ready_count,
         )  # fmt: skip
         if not operations:
-            if result.settled:
-                self._windows.pop(key, None)
             return None
-        wait = self._wait(key, settled=result.settled, was_settled=_was_settled(status))
+        rolls = result.applied["reason"] == "Applying" or _rolls(stored, lines)
+        wait = self._wait(key, at_once=result.settled or (_was_settled(status) and not rolls))
         if wait > 0:
             return wait
         try:
@@ -109,18 +110,21 @@ class Reporter:
         self._caches.binding_store(key).learn(written)
         return None
 
-    def _wait(self, key: BindingKey, *, settled: bool, was_settled: bool) -> float:
-        """Seconds to wait before this write; 0 means now, and opens the next window."""
+    def _wait(self, key: BindingKey, *, at_once: bool) -> float:
+        """Seconds to wait before this write; 0 means now, and opens the next window.
+
+        A binding that was quiet for a whole window begins with the shortest one again.
+        """
         now = time.monotonic()
         window = self._windows.get(key)
-        first, last = self._settings.window_first, self._settings.window_last
-        if window is None:
+        if window is None or (not window.waiting and now > window.open_until + window.length):
+            first = self._settings.window_first
             window = self._windows[key] = _Window(open_until=now + first, length=first)
-            if not settled and not was_settled:
-                return first
-        elif not settled and now < window.open_until:
+        if not at_once and now < window.open_until:
+            window.waiting = True
             return window.open_until - now
-        window.length = min(window.length * 2, last)
+        window.waiting = False
+        window.length = min(window.length * 2, self._settings.window_last)
         window.open_until = now + window.length
         return 0.0
 
@@ -152,6 +156,16 @@ class Reporter:
         mark = parse_mark(copy.annotations.get(MARK_ANNOTATION) or "") if copy else None
         own = f"{binding['metadata'].get('namespace') or ''}/{binding['metadata']['name']}"
         return copy if mark is not None and mark.binding == own else None
+
+
+def _rolls(stored: dict[str, str], lines: dict[str, str]) -> bool:
+    """Whether copies were changed since the stored lines: then what they show is a rollout, no flip of their health."""
+    return any(_version(stored.get(cluster, "")) != _version(text) for cluster, text in lines.items())
+
+
+def _version(text: str) -> tuple[str, ...]:
+    fields = parse_line(text)
+    return (*(fields.get(key, "") for key in ("for", "epoch", "hash")), fields.get("generation", "").partition("/")[2])
 
 
 def _was_settled(status: Manifest) -> bool:

@@ -121,7 +121,7 @@ class Schedule:
         clusters = self._snapshot()
         answer = decide(view, clusters, self._assumed.by_cluster(clusters, apart_from=key))
         answer = _after(answer, held)
-        operations = _operations(binding, answer, now=time.time())
+        operations = _operations(binding, answer, replicated=view.replicas is not None, now=time.time())
         if not operations:
             return None
         try:
@@ -193,7 +193,7 @@ def _after(answer: Answer, held: Held) -> Answer:
     return Answer(decision=decision.model_copy(update={"epoch": held.epoch + 1}))
 
 
-def _operations(binding: Manifest, answer: Answer, *, now: float) -> Operations:
+def _operations(binding: Manifest, answer: Answer, *, replicated: bool, now: float) -> Operations:
     """The patch that stores an answer; empty when the status says it already."""
     status = binding.get("status") or {}
     laid_out = len(status.get("conditions") or []) == len(CONDITION_TYPES)
@@ -202,7 +202,7 @@ def _operations(binding: Manifest, answer: Answer, *, now: float) -> Operations:
     decision, wanted = answer.decision, status.get("wanted") or 0
     raw = decision.model_dump(by_alias=True, exclude_none=True, mode="json") if decision is not None else None
     if decision is not None:
-        wanted = sum(decision.targets.values()) or len(decision.targets)
+        wanted = sum(decision.targets.values()) if replicated else len(decision.targets)
     if not laid_out:
         return first_status(binding, decision=raw, scheduled=scheduled, wanted=wanted, now=now)
     return next_decision(binding, decision=raw, scheduled=scheduled, wanted=wanted)

@@ -1,0 +1,51 @@
+"""Every numbered example is applied as a user would, and comes up."""
+
+from pathlib import Path
+
+from tests.e2e.lab import Lab, eventually
+
+
+def test_01_web_is_divided_by_weights_with_an_image_per_region(lab: Lab, repository: Path) -> None:
+    file = str(repository / "examples" / "01-web-weights")
+    lab.hub.run("apply", "-f", file)
+    try:
+        eventually(lambda: lab.hub.settled("Deployment", "web", "example-web"))
+        assert lab.hub.targets("Deployment", "web", "example-web") == {"member1": 1, "member2": 2, "member3": 3}
+        for number, registry in ((1, "eu.example.test"), (2, "eu.example.test"), (3, "us.example.test")):
+            spec = lab.member(number).get("deployment", "web", "example-web")["spec"]["template"]["spec"]
+            assert spec["containers"][0]["image"] == f"{registry}/web:1.0"
+    finally:
+        lab.hub.run("delete", "-f", file)
+
+
+def test_02_a_config_map_is_everywhere(lab: Lab, repository: Path) -> None:
+    file = str(repository / "examples" / "02-config-everywhere")
+    lab.hub.run("apply", "-f", file)
+    try:
+        for number in (1, 2, 3):
+            eventually(lambda number=number: lab.member(number).get("configmap", "settings", "example-config"))
+    finally:
+        lab.hub.run("delete", "-f", file)
+
+
+def test_03_a_custom_resource_follows_its_crd(lab: Lab, repository: Path) -> None:
+    folder = repository / "examples" / "03-custom-resource"
+    for number in (1, 2, 3):
+        name = f"member{number}"
+        lab.fedctl("allow", name, "customresourcedefinitions", "--kubeconfig", str(lab.members[name].kubeconfig))
+    lab.hub.run("apply", "-f", str(folder / "1-crd.yaml"))
+    lab.hub.run("wait", "--for=condition=Established", "crd/greetings.example.test", "--timeout=20s")
+    for number in (1, 2, 3):
+        eventually(lambda number=number: lab.member(number).get("crd", "greetings.example.test"))
+        name = f"member{number}"
+        lab.member(number).run("wait", "--for=condition=Established", "crd/greetings.example.test", "--timeout=20s")
+        lab.fedctl("allow", name, "greetings.example.test", "--kubeconfig", str(lab.members[name].kubeconfig))
+    lab.hub.run("apply", "-f", str(folder / "2-greeting.yaml"))
+    try:
+        for number in (1, 2, 3):
+            eventually(lambda number=number: lab.member(number).every("greetings.example.test"), within=60)
+    finally:
+        lab.hub.run("delete", "-f", str(folder / "2-greeting.yaml"))
+        eventually(lambda: not [one for one in lab.hub.every("rb") if one["spec"]["resource"]["kind"] == "Greeting"])
+        lab.hub.run("delete", "-f", str(folder / "1-crd.yaml"), "--wait=false")
+        eventually(lambda: not lab.hub.every("crb"))
