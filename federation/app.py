@@ -84,9 +84,7 @@ class HubProcess:
         operator_stop = threading.Event()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(caches.run(), name="caches"), group.create_task(fleet.run(), name="fleet")]
-            tasks += [
-                group.create_task(run(), name=role) for role, run in controllers.items() if role in self.roles
-            ]
+            tasks += [group.create_task(run(), name=role) for role, run in controllers.items() if role in self.roles]
             if "operator" in self.roles:
                 tasks.append(group.create_task(self._operator(operator_stop), name="operator"))
             await caches.synced()
@@ -101,7 +99,7 @@ class HubProcess:
                     task.cancel()
 
     async def _operator(self, stop: threading.Event) -> None:
-        """kopf runs in a thread with a loop of its own (it cancels every task of the loop that it ends in)."""
+        """Kopf runs in a thread with a loop of its own (it cancels every task of the loop that it ends in)."""
         settings = OperatorSettings(renew_fraction=self.renew_fraction)
         await asyncio.to_thread(
             run_operator, credentials=self.credentials, stop=stop, ready=threading.Event(), settings=settings
@@ -147,15 +145,29 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--kubeconfig", type=click.Path(dir_okay=False), help="Hub kubeconfig; default: in-cluster credentials, else as kubectl.")
+@click.option(
+    "--kubeconfig",
+    type=click.Path(dir_okay=False),
+    help="Hub kubeconfig; default: in-cluster credentials, else as kubectl.",
+)
 @click.option("--context", help="Context of the kubeconfig.")
 @click.option("--roles", default=",".join(ROLES), show_default=True, help="Roles to run, separated by commas.")
-@click.option("--port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics (0: any free one).")
+@click.option(
+    "--port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics (0: any free one)."
+)
 @click.option("--probe-seconds", default=10.0, show_default=True, help="Seconds between two health probes of a member.")
-@click.option("--failure-seconds", default=30.0, show_default=True, help="A member fails this long before it is not ready.")
-@click.option("--success-seconds", default=10.0, show_default=True, help="A member answers this long before it is ready again.")
-@click.option("--token-renew-fraction", default=0.5, show_default=True, help="Renew member tokens at this part of their life.")
-@click.option("--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option(
+    "--failure-seconds", default=30.0, show_default=True, help="A member fails this long before it is not ready."
+)
+@click.option(
+    "--success-seconds", default=10.0, show_default=True, help="A member answers this long before it is ready again."
+)
+@click.option(
+    "--token-renew-fraction", default=0.5, show_default=True, help="Renew member tokens at this part of their life."
+)
+@click.option(
+    "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
+)
 def hub(
     kubeconfig: str | None, context: str | None, roles: str, port: int, probe_seconds: float, failure_seconds: float,
     success_seconds: float, token_renew_fraction: float, log_level: str,
@@ -166,7 +178,9 @@ def hub(
     unknown = chosen - set(ROLES)
     if unknown:
         raise click.UsageError(f"--roles: unknown role {', '.join(sorted(unknown))}; known are {', '.join(ROLES)}")
-    settings = Settings(probe_period=probe_seconds, failure_threshold=failure_seconds, success_threshold=success_seconds)
+    settings = Settings(
+        probe_period=probe_seconds, failure_threshold=failure_seconds, success_threshold=success_seconds
+    )
     try:
         credentials = _credentials(kubeconfig, context)
         process = HubProcess(

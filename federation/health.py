@@ -16,11 +16,13 @@ class HealthServer:
         self._host = host
         self._is_ready = is_ready
         app = web.Application()
-        app.add_routes([
-            web.get("/healthz", self._healthz),
-            web.get("/readyz", self._readyz),
-            web.get("/metrics", self._metrics),
-        ])
+        app.add_routes(
+            [
+                web.get("/healthz", self._healthz),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+            ]
+        )
         self._runner = web.AppRunner(app, access_log=None)
 
     async def __aenter__(self) -> Self:

@@ -35,7 +35,9 @@ class BindingSpec(Model):
 
     resource: ObjectReference = Field(description="The template.", json_schema_extra=_ATOMIC_MAP)
     policy: PolicyReference | None = Field(default=None, description="The policy.", json_schema_extra=_ATOMIC_MAP)
-    scale: int | None = Field(default=None, description="Replicas wanted by an autoscaler; the template's own when absent.")
+    scale: int | None = Field(
+        default=None, description="Replicas wanted by an autoscaler; the template's own when absent."
+    )
     conflict_resolution: Word | None = Field(default=None, description="Overwrite, or absent.")
     preserve_resources_on_deletion: bool | None = Field(default=None, description="Keep copies when the template goes.")
     suspension: Suspension | None = Field(default=None, description="Stop sending.", json_schema_extra=_ATOMIC_MAP)
@@ -81,7 +83,10 @@ class BindingStatus(Model):
     wanted: int | None = Field(default=None, description="Replicas (or copies) wanted.")
     ready: int | None = Field(default=None, description="Replicas (or copies) ready.")
     conditions: list[Condition] | None = Field(
-        default=None, max_length=8, description="Scheduled, FullyApplied, Ready, in this order.", json_schema_extra=_ATOMIC_LIST
+        default=None,
+        max_length=8,
+        description="Scheduled, FullyApplied, Ready, in this order.",
+        json_schema_extra=_ATOMIC_LIST,
     )
 
 

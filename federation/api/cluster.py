@@ -31,16 +31,19 @@ class ClusterSpec(Model):
             "self.syncMode != 'Push' || (has(self.apiEndpoint) && has(self.secretRef))",
             "a Push cluster needs apiEndpoint and secretRef; `fedctl join` sets both",
         ),
-        ("!has(oldSelf.id) || (has(self.id) && self.id == oldSelf.id)", "id cannot be changed; leave and join the cluster instead"),
+        (
+            "!has(oldSelf.id) || (has(self.id) && self.id == oldSelf.id)",
+            "id cannot be changed; leave and join the cluster instead",
+        ),
     )
 
     id: Uid | None = Field(default=None, description="UID of the member's kube-system namespace.")
     sync_mode: Annotated[str, Field(max_length=8, json_schema_extra={"enum": ["Push", "Pull"]})] = Field(
         description="Push: the hub calls the member. Pull: an agent in the member calls the hub."
     )
-    api_endpoint: Annotated[
-        str, Field(max_length=2048, json_schema_extra={"pattern": "^https?://[^/]+"})
-    ] | None = Field(default=None, description="URL of the member's API server.")
+    api_endpoint: Annotated[str, Field(max_length=2048, json_schema_extra={"pattern": "^https?://[^/]+"})] | None = (
+        Field(default=None, description="URL of the member's API server.")
+    )
     secret_ref: SecretReference | None = Field(default=None, description="Secret with keys token and ca.crt.")
     ca_bundle: Annotated[str, Field(max_length=65536)] | None = Field(
         default=None, description="Base64 of the PEM certificates to trust; else ca.crt of the Secret."

@@ -18,7 +18,7 @@ def binding_name(group: str, kind: str, namespace: str, name: str) -> str:
     The hash covers group, kind, namespace and name, so that equal names of equal kinds in two groups do not collide
     (they do in Karmada, karmada.md 1.2.2). The name is lowered, made DNS-safe and cut to fit.
     """
-    digest = hashlib.sha256("\0".join((group, kind, namespace, name)).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{group}\x00{kind}\x00{namespace}\x00{name}".encode()).hexdigest()[:8]
     tail = f"-{kind.lower()}-{digest}"
     head = _UNSAFE.sub(".", name.lower())[: NAME_LIMIT - len(tail)].strip(".-") or "x"
     return head + tail

@@ -25,9 +25,9 @@ class ImageOverrider(Model):
     """Changes one component of container images."""
 
     predicate: ImagePredicate | None = Field(default=None, description="Only the image at this path.")
-    component: Annotated[
-        str, Field(max_length=16, json_schema_extra={"enum": ["Registry", "Repository", "Tag"]})
-    ] = Field(description="Registry, Repository or Tag (a digest counts as tag).")
+    component: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Registry", "Repository", "Tag"]})] = (
+        Field(description="Registry, Repository or Tag (a digest counts as tag).")
+    )
     operator: Operator = Field(description="add appends, replace sets, remove clears.")
     value: Annotated[str, Field(max_length=512)] | None = Field(default=None, description="Text to add or set.")
 
@@ -37,7 +37,9 @@ class CommandArgsOverrider(Model):
 
     container_name: Name = Field(description="Name of the container.")
     operator: ListOperator = Field(description="add appends, remove deletes every equal entry.")
-    value: list[Annotated[str, Field(max_length=4096)]] = Field(default_factory=list, max_length=64, description="Entries.")
+    value: list[Annotated[str, Field(max_length=4096)]] = Field(
+        default_factory=list, max_length=64, description="Entries."
+    )
 
 
 class LabelAnnotationOverrider(Model):
@@ -64,7 +66,9 @@ class FieldOverrider(Model):
 
     field_path: Pointer = Field(description="JSON pointer to the string field.")
     json_: list[SubPatch] | None = Field(default=None, alias="json", max_length=32, description="The field holds JSON.")
-    yaml: list[SubPatch] | None = Field(default=None, max_length=32, description="The field holds YAML; comments are lost.")
+    yaml: list[SubPatch] | None = Field(
+        default=None, max_length=32, description="The field holds YAML; comments are lost."
+    )
 
 
 class PlaintextOverrider(Model):
@@ -82,8 +86,12 @@ class Overriders(Model):
     command_overrider: list[CommandArgsOverrider] | None = Field(default=None, max_length=32, description="Commands.")
     args_overrider: list[CommandArgsOverrider] | None = Field(default=None, max_length=32, description="Arguments.")
     labels_overrider: list[LabelAnnotationOverrider] | None = Field(default=None, max_length=32, description="Labels.")
-    annotations_overrider: list[LabelAnnotationOverrider] | None = Field(default=None, max_length=32, description="Annotations.")
-    field_overrider: list[FieldOverrider] | None = Field(default=None, max_length=32, description="Documents inside fields.")
+    annotations_overrider: list[LabelAnnotationOverrider] | None = Field(
+        default=None, max_length=32, description="Annotations."
+    )
+    field_overrider: list[FieldOverrider] | None = Field(
+        default=None, max_length=32, description="Documents inside fields."
+    )
     plaintext: list[PlaintextOverrider] | None = Field(default=None, max_length=64, description="JSON patch.")
 
 

@@ -39,9 +39,9 @@ class FieldRequirement(Model):
     key: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["provider", "region", "zone"]})] = Field(
         description="provider, region or zone."
     )
-    operator: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["In", "NotIn", "Exists", "DoesNotExist"]})] = (
-        Field(description="In or NotIn.")
-    )
+    operator: Annotated[
+        str, Field(max_length=16, json_schema_extra={"enum": ["In", "NotIn", "Exists", "DoesNotExist"]})
+    ] = Field(description="In or NotIn.")
     values: list[LabelValue] = Field(default_factory=list, max_length=64, description="Values to compare with.")
 
 
@@ -111,9 +111,10 @@ class SpreadConstraint(Model):
         ),
     )
 
-    spread_by_field: Annotated[
-        str, Field(max_length=16, json_schema_extra={"enum": ["cluster", "region", "zone", "provider"]})
-    ] | None = Field(default=None, description="cluster (default), region, zone or provider.")
+    spread_by_field: (
+        Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["cluster", "region", "zone", "provider"]})]
+        | None
+    ) = Field(default=None, description="cluster (default), region, zone or provider.")
     spread_by_label: LabelKey | None = Field(default=None, description="Label of the Cluster to group by.")
     min_groups: Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": 1024})] | None = Field(
         default=None, description="Fewest groups; 1 when omitted."
@@ -134,7 +135,9 @@ class StaticClusterWeight(Model):
     )
 
     target_cluster: ClusterAffinity = Field(description="Clusters that have this weight.")
-    weight: Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 1_000_000})] = Field(description="Weight, at least 1.")
+    weight: Annotated[int, Field(json_schema_extra={"minimum": 1, "maximum": 1_000_000})] = Field(
+        description="Weight, at least 1."
+    )
     min_replicas: Annotated[int, Field(json_schema_extra={"minimum": 0, "maximum": 1_000_000})] | None = Field(
         default=None, description="Fewest replicas per matching cluster."
     )
@@ -146,9 +149,11 @@ class StaticClusterWeight(Model):
 class ClusterPreferences(Model):
     """Weights: a static list, or dynamic by what is free. Dynamic beats the list."""
 
-    static_weight_list: list[StaticClusterWeight] | None = Field(default=None, max_length=64, description="Static weights.")
-    dynamic_weight: Annotated[str, Field(max_length=32, json_schema_extra={"enum": ["AvailableReplicas"]})] | None = Field(
-        default=None, description="AvailableReplicas: in proportion to what fits."
+    static_weight_list: list[StaticClusterWeight] | None = Field(
+        default=None, max_length=64, description="Static weights."
+    )
+    dynamic_weight: Annotated[str, Field(max_length=32, json_schema_extra={"enum": ["AvailableReplicas"]})] | None = (
+        Field(default=None, description="AvailableReplicas: in proportion to what fits.")
     )
     respect_capacity: bool | None = Field(default=None, description="Bound static shares by what fits.")
 
@@ -159,9 +164,9 @@ class ReplicaScheduling(Model):
     replica_scheduling_type: Annotated[
         str, Field(max_length=16, json_schema_extra={"enum": ["Duplicated", "Divided"]})
     ] = Field(default="Divided", description="Duplicated or Divided (default when this object is present).")
-    replica_division_preference: Annotated[
-        str, Field(max_length=16, json_schema_extra={"enum": ["Aggregated", "Weighted"]})
-    ] | None = Field(default=None, description="Weighted (default) or Aggregated.")
+    replica_division_preference: (
+        Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Aggregated", "Weighted"]})] | None
+    ) = Field(default=None, description="Weighted (default) or Aggregated.")
     weight_preference: ClusterPreferences | None = Field(default=None, description="Weights; equal when omitted.")
 
 
@@ -188,16 +193,24 @@ class Placement(Model):
         ),
     )
 
-    cluster_affinity: ClusterAffinity | None = Field(default=None, description="Clusters to choose from; all when omitted.")
+    cluster_affinity: ClusterAffinity | None = Field(
+        default=None, description="Clusters to choose from; all when omitted."
+    )
     cluster_affinities: list[ClusterAffinityTerm] | None = Field(
         default=None, max_length=16, description="Ordered groups of clusters; the first that can take the object wins."
     )
-    cluster_tolerations: list[Toleration] | None = Field(default=None, max_length=32, description="Tolerated cluster taints.")
-    spread_constraints: list[SpreadConstraint] | None = Field(default=None, max_length=8, description="Spread over groups.")
+    cluster_tolerations: list[Toleration] | None = Field(
+        default=None, max_length=32, description="Tolerated cluster taints."
+    )
+    spread_constraints: list[SpreadConstraint] | None = Field(
+        default=None, max_length=8, description="Spread over groups."
+    )
     replica_scheduling: ReplicaScheduling | None = Field(
         default=None, description="Division of replicas; Duplicated when omitted."
     )
-    workload_affinity: WorkloadAffinity | None = Field(default=None, description="Together with or apart from other workloads.")
-    load: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Ignore", "Prefer", "Avoid"]})] | None = Field(
-        default=None, description="Whether the measured load of members enters the score."
+    workload_affinity: WorkloadAffinity | None = Field(
+        default=None, description="Together with or apart from other workloads."
+    )
+    load: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Ignore", "Prefer", "Avoid"]})] | None = (
+        Field(default=None, description="Whether the measured load of members enters the score.")
     )

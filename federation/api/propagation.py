@@ -14,7 +14,9 @@ Count = Annotated[int, Field(json_schema_extra={"minimum": 0})]
 class ResourceSelector(Model):
     """Which objects: a kind, narrowed by name or by labels. A name beats the label selector."""
 
-    api_version: Annotated[str, Field(min_length=1, max_length=128)] = Field(description="Group and version, such as apps/v1.")
+    api_version: Annotated[str, Field(min_length=1, max_length=128)] = Field(
+        description="Group and version, such as apps/v1."
+    )
     kind: Annotated[str, Field(min_length=1, max_length=128)] = Field(description="Kind, such as Deployment.")
     namespace: Namespace | None = Field(default=None, description="Namespace; the policy's own in a namespaced policy.")
     name: Name | None = Field(default=None, description="Name of one object.")
@@ -44,7 +46,9 @@ class Suspension(Model):
 class DecisionConditions(Model):
     """When an application counts as failed in a cluster."""
 
-    toleration_seconds: int | None = Field(default=None, description="Unhealthy longer than this: move. 300 when omitted.")
+    toleration_seconds: int | None = Field(
+        default=None, description="Unhealthy longer than this: move. 300 when omitted."
+    )
 
 
 class PreservationRule(Model):
@@ -64,9 +68,9 @@ class ApplicationFailover(Model):
     """Move an application that is unhealthy in a cluster."""
 
     decision_conditions: DecisionConditions | None = Field(default=None, description="When to move.")
-    purge_mode: Annotated[
-        str, Field(max_length=16, json_schema_extra={"enum": ["Directly", "Gracefully", "Never"]})
-    ] | None = Field(default=None, description="Gracefully (default), Directly or Never.")
+    purge_mode: (
+        Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Directly", "Gracefully", "Never"]})] | None
+    ) = Field(default=None, description="Gracefully (default), Directly or Never.")
     grace_period_seconds: int | None = Field(default=None, description="How long the old copy stays at most.")
     state_preservation: StatePreservation | None = Field(default=None, description="State to take along.")
 
@@ -74,8 +78,8 @@ class ApplicationFailover(Model):
 class ClusterFailover(Model):
     """Move away from a cluster that failed."""
 
-    purge_mode: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Directly", "Gracefully"]})] | None = Field(
-        default=None, description="Gracefully (default) or Directly."
+    purge_mode: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Directly", "Gracefully"]})] | None = (
+        Field(default=None, description="Gracefully (default) or Directly.")
     )
     state_preservation: StatePreservation | None = Field(default=None, description="State to take along.")
 
@@ -90,9 +94,9 @@ class Failover(Model):
 class SchedulePriority(Model):
     """Priority in the scheduling queue."""
 
-    priority_class_source: Annotated[
-        str, Field(max_length=32, json_schema_extra={"enum": ["KubePriorityClass"]})
-    ] = Field(description="KubePriorityClass.")
+    priority_class_source: Annotated[str, Field(max_length=32, json_schema_extra={"enum": ["KubePriorityClass"]})] = (
+        Field(description="KubePriorityClass.")
+    )
     priority_class_name: Name = Field(description="Name of the PriorityClass on the hub.")
 
 
@@ -109,7 +113,9 @@ class PropagationSpec(Model):
     preemption: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Always", "Never"]})] | None = Field(
         default=None, description="Always takes named objects from policies of lower priority; Never is the default."
     )
-    propagate_deps: bool | None = Field(default=None, description="Also send ConfigMaps, Secrets and the like that are referred to.")
+    propagate_deps: bool | None = Field(
+        default=None, description="Also send ConfigMaps, Secrets and the like that are referred to."
+    )
     association: bool | None = Field(default=None, description="Old name of propagateDeps.")
     dependent_overrides: list[Name] | None = Field(
         default=None, max_length=32, description="Override policies that must exist before this policy acts."
@@ -119,11 +125,11 @@ class PropagationSpec(Model):
         json_schema_extra={"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "schedulerName cannot be changed"}]},
     )  # fmt: skip
     failover: Failover | None = Field(default=None, description="What to do when a cluster or the application fails.")
-    conflict_resolution: Annotated[
-        str, Field(max_length=16, json_schema_extra={"enum": ["Abort", "Overwrite"]})
-    ] | None = Field(default=None, description="Objects that exist in a member: Abort (default) or Overwrite.")
-    activation_preference: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["", "Lazy"]})] | None = Field(
-        default=None, description="Lazy: an edit of the policy waits until the template changes."
+    conflict_resolution: (
+        Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["Abort", "Overwrite"]})] | None
+    ) = Field(default=None, description="Objects that exist in a member: Abort (default) or Overwrite.")
+    activation_preference: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["", "Lazy"]})] | None = (
+        Field(default=None, description="Lazy: an edit of the policy waits until the template changes.")
     )
     suspension: Suspension | None = Field(default=None, description="Stop sending.")
     preserve_resources_on_deletion: bool | None = Field(
@@ -148,7 +154,10 @@ class PolicyStatus(Model):
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )  # fmt: skip
     conditions: list[Condition] | None = Field(
-        default=None, max_length=8, description="Ready, Stalled.", json_schema_extra={"x-kubernetes-list-type": "atomic"}
+        default=None,
+        max_length=8,
+        description="Ready, Stalled.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
 
 

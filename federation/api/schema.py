@@ -52,9 +52,7 @@ class _Generator(GenerateJsonSchema):
 
 def _convert(node: Schema, defs: dict[str, Schema], *, path: str) -> Schema:
     node = _resolve(node, defs, path)
-    result: Schema = {
-        key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")
-    }
+    result: Schema = {key: value for key, value in node.items() if key in _KEPT or key.startswith("x-kubernetes-")}
     if "const" in node:
         result["enum"] = [node["const"]]
     if "properties" in node:

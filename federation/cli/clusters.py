@@ -149,4 +149,6 @@ async def leave(hub: Client, name: str, *, mode: str, wait: float) -> None:
         await asyncio.sleep(0.2)
     held = await holdings(hub, name)
     listed = ", ".join(held[:10]) or "nothing; is the hub process running?"
-    raise Refused(f"{name} is still leaving after {wait:.0f} s; it holds: {listed}. A dead member: fedctl leave {name} --force")
+    raise Refused(
+        f"{name} is still leaving after {wait:.0f} s; it holds: {listed}. A dead member: fedctl leave {name} --force"
+    )

@@ -39,7 +39,10 @@ async def explain(hub: Client, text: str, namespace: str, output: str) -> None:
         out.print()
         table(
             ("CLUSTER", "VERDICT", "SCORE", "FREE", "SHARE", "MEMBER"),
-            [(one["cluster"], one["verdict"], one["score"], one["free"], one["share"], one["member"]) for one in story["clusters"]],
+            [
+                (one["cluster"], one["verdict"], one["score"], one["free"], one["share"], one["member"])
+                for one in story["clusters"]
+            ],
         )
 
 
@@ -52,7 +55,9 @@ def tell(picture: Picture) -> Story:
     lines = [title + (f": {replicas} replicas wanted" if replicas is not None else "")]
     claim = picture.claim()
     winner = claim.winner
-    policy = next((one for one in picture.policies if winner is not None and one["metadata"]["uid"] == winner.uid), None)
+    policy = next(
+        (one for one in picture.policies if winner is not None and one["metadata"]["uid"] == winner.uid), None
+    )
     lines += _policy_lines(picture, policy)
     story: Story = {
         "template": title, "policy": str(winner) if winner else None,

@@ -20,7 +20,10 @@ Row = dict[str, Any]
 
 async def get_clusters(hub: Client, output: str) -> None:
     """The members: health, version, place, nodes, free resources."""
-    rows = [_cluster_row(one) for one in sorted((await hub.list(CLUSTERS)).items, key=lambda one: str(one["metadata"]["name"]))]
+    rows = [
+        _cluster_row(one)
+        for one in sorted((await hub.list(CLUSTERS)).items, key=lambda one: str(one["metadata"]["name"]))
+    ]
     if not show(rows, output):
         table(
             ("NAME", "JOINED", "READY", "VERSION", "REGION", "ZONES", "NODES", "CPU", "MEMORY", "PODS"),
@@ -124,6 +127,10 @@ async def _pods(hub: Client, name: str, picture: Picture) -> tuple[list[Row], st
     finally:
         await member.close()
     return [
-        {"name": pod["metadata"]["name"], "phase": (pod.get("status") or {}).get("phase", ""), "node": pod["spec"].get("nodeName", "")}
+        {
+            "name": pod["metadata"]["name"],
+            "phase": (pod.get("status") or {}).get("phase", ""),
+            "node": pod["spec"].get("nodeName", ""),
+        }
         for pod in page.items
     ], ""

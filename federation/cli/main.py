@@ -23,7 +23,11 @@ from federation.cli.session import (
 from federation.kube.credentials import Credentials
 
 member_kubeconfig = click.option(
-    "--kubeconfig", "member_file", required=True, type=click.Path(dir_okay=False), help="Administrator's kubeconfig of the member."
+    "--kubeconfig",
+    "member_file",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="Administrator's kubeconfig of the member.",
 )
 member_context = click.option("--context", "member_context", help="Context of the member's kubeconfig.")
 
@@ -55,7 +59,9 @@ async def join(
     provider: str | None, labels: tuple[str, ...], allow: tuple[str, ...], renew: bool, wait: float,
 ) -> None:  # fmt: skip
     """Join a member cluster: fedctl join eu1 --kubeconfig eu1.yaml --region eu."""
-    place = cluster_commands.Place(region=region, zones=zones, provider=provider, labels=dict(_pair(one) for one in labels))
+    place = cluster_commands.Place(
+        region=region, zones=zones, provider=provider, labels=dict(_pair(one) for one in labels)
+    )
     admin = Credentials.from_kubeconfig(member_file, member_context)
     hub = connect(options)
     await closing(hub, cluster_commands.join(hub, name, admin, place=place, allow_kinds=allow, renew=renew, wait=wait))
@@ -68,7 +74,9 @@ async def join(
 @member_context
 @click.pass_obj
 @run
-async def allow(options: Options, name: str, kinds: tuple[str, ...], *, member_file: str, member_context: str | None) -> None:
+async def allow(
+    options: Options, name: str, kinds: tuple[str, ...], *, member_file: str, member_context: str | None
+) -> None:
     """Let the hub write more kinds in a member: fedctl allow eu1 widgets.example.com --kubeconfig eu1.yaml."""
     hub = connect(options)
     admin = Credentials.from_kubeconfig(member_file, member_context)
@@ -133,7 +141,9 @@ async def explain(options: Options, what: str, *, namespace: str | None, output:
 @output_option
 @hub_options
 @run
-async def render(options: Options, what: str, *, cluster: str, with_diff: bool, namespace: str | None, output: str) -> None:
+async def render(
+    options: Options, what: str, *, cluster: str, with_diff: bool, namespace: str | None, output: str
+) -> None:
     """The object as a member gets it."""
     hub = connect(options)
     place = namespace or default_namespace(options)

@@ -52,7 +52,9 @@ class Picture:
         """Who claims the template by today's policies."""
         reference = ((self.binding or {}).get("spec") or {}).get("policy")
         current = (
-            PolicyRef(reference["kind"], reference.get("namespace") or "", reference["name"], reference.get("uid") or "")
+            PolicyRef(
+                reference["kind"], reference.get("namespace") or "", reference["name"], reference.get("uid") or ""
+            )
             if reference
             else None
         )

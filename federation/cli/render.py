@@ -39,7 +39,9 @@ async def render_for(hub: Client, text: str, namespace: str, *, cluster: str, wi
         out.print(f"{cluster} does not hold it yet", markup=False)
         return True
     differences = found.differences or []
-    if not show([{"path": one.path, "want": _plain(one.want), "have": _plain(one.have)} for one in differences], output):
+    if not show(
+        [{"path": one.path, "want": _plain(one.want), "have": _plain(one.have)} for one in differences], output
+    ):
         for one in differences:
             out.print(str(one), markup=False)
         if not differences:
@@ -55,7 +57,9 @@ async def _rendered(hub: Client, picture: Picture, cluster: str, *, with_diff: b
     binding = picture.binding
     decision = decision_of(binding) if binding else None
     if binding is None or decision is None or cluster not in decision.targets:
-        raise Refused(f"{cluster} is no target of it; see: fedctl explain {picture.resource.plural}/{picture.template['metadata']['name']}")
+        raise Refused(
+            f"{cluster} is no target of it; see: fedctl explain {picture.resource.plural}/{picture.template['metadata']['name']}"
+        )
     namespace = picture.template["metadata"].get("namespace")
     policies = [{"kind": "ClusterOverridePolicy", **one} for one in (await hub.list(CLUSTER_OVERRIDE_POLICIES)).items]
     if namespace:

@@ -91,7 +91,9 @@ def hub_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--kubeconfig", "own_kubeconfig", type=click.Path(dir_okay=False), help="Kubeconfig of the hub.")
     @click.option("--context", "own_context", help="Context of that kubeconfig.")
     @click.pass_obj
-    def wrapper(options: Options, /, *args: Any, own_kubeconfig: str | None, own_context: str | None, **kwargs: Any) -> Any:
+    def wrapper(
+        options: Options, /, *args: Any, own_kubeconfig: str | None, own_context: str | None, **kwargs: Any
+    ) -> Any:
         merged = Options(own_kubeconfig or options.kubeconfig, own_context or options.context)
         return function(merged, *args, **kwargs)
 
@@ -99,6 +101,12 @@ def hub_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 output_option = click.option(
-    "-o", "--output", "output", type=click.Choice(FORMATS), default="table", show_default=True, help="Form of the answer."
+    "-o",
+    "--output",
+    "output",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Form of the answer.",
 )
 namespace_option = click.option("-n", "--namespace", help="Namespace; default: that of the context.")

@@ -69,7 +69,9 @@ def report(
             for name, line in sorted(lines.items())
             if stored.get(name) != line
         )
-        changes.extend({"op": "remove", "path": f"/status/members/{name}"} for name in sorted(stored.keys() - lines.keys()))
+        changes.extend(
+            {"op": "remove", "path": f"/status/members/{name}"} for name in sorted(stored.keys() - lines.keys())
+        )
     changes.extend(_replace_condition(status, FULLY_APPLIED, applied))
     changes.extend(_replace_condition(status, READY, ready))
     if status.get("summary") != summary:

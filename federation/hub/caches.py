@@ -89,7 +89,7 @@ class HubCaches:
     async def synced(self) -> None:
         """Return once our own kinds are listed and the kinds of the hub are known."""
         await self._watches.wait_synced(timeout=None)
-        while not self.discovery.resources:
+        while not self.discovery.resources:  # noqa: ASYNC110 - once, at start; an Event would outlive its use
             await asyncio.sleep(0.05)
 
     def binding_store(self, key: BindingKey) -> Store:

@@ -28,7 +28,9 @@ class Subject:
     uid: str
 
 
-async def emit(client: Client, subject: Subject, *, reason: str, message: str, warning: bool = False, key: str = "") -> None:
+async def emit(
+    client: Client, subject: Subject, *, reason: str, message: str, warning: bool = False, key: str = ""
+) -> None:
     """Write one core/v1 Event; a failure is logged and forgotten."""
     namespace = subject.namespace or "default"
     now = timestamp(time.time())

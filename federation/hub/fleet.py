@@ -38,7 +38,9 @@ BY_BINDING = "binding"
 class Member:
     """One joined cluster: its client, what it serves, and the copies of ours that it holds."""
 
-    def __init__(self, *, name: str, client: Client, credentials: Credentials, identity: tuple[str, ...], hub_label: str) -> None:
+    def __init__(
+        self, *, name: str, client: Client, credentials: Credentials, identity: tuple[str, ...], hub_label: str
+    ) -> None:
         self.name = name
         self.client = client
         self.credentials = credentials
@@ -79,7 +81,8 @@ class Member:
         error = self.watches.error(resource) if resource else None
         if not isinstance(error, Forbidden):
             return ""
-        return f"{error.message}; to allow it: fedctl allow {self.name} {kind[1]}"
+        name = f"{resource.plural}.{resource.group}" if resource and resource.group else kind[1]
+        return f"{error.message}. Run: fedctl allow {self.name} {name} --kubeconfig F"
 
     def copy(self, kind: KindKey, namespace: str, name: str) -> Cached | None:
         """Our copy of one object as last seen."""
@@ -185,7 +188,12 @@ class Fleet:
         data = secret.manifest().get("data") or {}
         token = base64.b64decode(data.get("token") or "").decode()
         ca = spec.get("caBundle") or data.get("ca.crt") or ""
-        identity = (spec.get("apiEndpoint") or "", ca, str(spec.get("insecureSkipTLSVerification")), spec.get("proxyURL") or "")
+        identity = (
+            spec.get("apiEndpoint") or "",
+            ca,
+            str(spec.get("insecureSkipTLSVerification")),
+            spec.get("proxyURL") or "",
+        )
         member = self._members.get(name)
         if member is not None and member.identity == identity:
             member.credentials.set_token(token)

@@ -74,7 +74,12 @@ def aggregate(
     """
     known = {name: facts for name, facts in sorted(members.items()) if facts is not None}
     given = _Input(
-        template=template, members=known, unknown=len(known) < len(members), caught_up=caught_up, now=now, divided=divided
+        template=template,
+        members=known,
+        unknown=len(known) < len(members),
+        caught_up=caught_up,
+        now=now,
+        divided=divided,
     )
     if not known:
         return None
@@ -133,9 +138,7 @@ def _stored(template: Manifest, kind: str) -> Manifest | None:
 
 
 def _stamped(given: _Input, kind: str, status: str, reason: str, message: str) -> Manifest:
-    return condition(
-        given.template, kind, status=status, reason=reason, message=message, now=given.now, updated=_TIME
-    )
+    return condition(given.template, kind, status=status, reason=reason, message=message, now=given.now, updated=_TIME)
 
 
 def _replica_set(given: _Input) -> Manifest:
@@ -148,7 +151,12 @@ def _replica_set(given: _Input) -> Manifest:
     if failing:
         reason = shown(given.members[failing[0]], "ReplicaFailure")[1] or "FailedCreate"
         entry = condition(
-            given.template, "ReplicaFailure", status="True", reason=reason, message=f"in {_list(failing)}", now=given.now
+            given.template,
+            "ReplicaFailure",
+            status="True",
+            reason=reason,
+            message=f"in {_list(failing)}",
+            now=given.now,
         )
         result["conditions"] = [entry]
     return result

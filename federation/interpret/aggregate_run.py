@@ -15,7 +15,10 @@ def aggregate_job(template: Manifest, targets: Targets, *, now: str) -> Manifest
     Complete and Failed come with SuccessCriteriaMet and FailureTarget, which the API server demands beside them.
     """
     before = template.get("status") or {}
-    if any(one.get("type") in ("Complete", "Failed") and one.get("status") == "True" for one in before.get("conditions") or ()):
+    if any(
+        one.get("type") in ("Complete", "Failed") and one.get("status") == "True"
+        for one in before.get("conditions") or ()
+    ):
         return dict(before)
     members = {name: facts for name, facts in sorted(targets.items()) if facts is not None}
     states = [facts.get("state", "") if facts is not None else "" for facts in targets.values()]
@@ -32,7 +35,9 @@ def aggregate_job(template: Manifest, targets: Targets, *, now: str) -> Manifest
     failed = [name for name, facts in members.items() if facts.get("state") == "Failed"]
     if failed:
         message = f"Job failed in {', '.join(failed[:10])}"
-        status["conditions"] = [_ended(template, kind, "JobFailed", message, now) for kind in ("FailureTarget", "Failed")]
+        status["conditions"] = [
+            _ended(template, kind, "JobFailed", message, now) for kind in ("FailureTarget", "Failed")
+        ]
         # A finished Job has no running pods for its API server; those of other members go on until they are done.
         status.pop("active", None)
         status.pop("ready", None)
@@ -78,7 +83,9 @@ def aggregate_pod(template: Manifest, targets: Targets, *, now: str) -> Manifest
     ready = "False" if waiting else "True"
     message = f"not ready in {', '.join(sorted(waiting)[:10])}" if waiting else ""
     status["conditions"] = [
-        condition(template, kind, status=ready, reason="ContainersNotReady" if waiting else "", message=message, now=now)
+        condition(
+            template, kind, status=ready, reason="ContainersNotReady" if waiting else "", message=message, now=now
+        )
         for kind in ("Ready", "ContainersReady")
     ]
     starts = [facts["start"] for facts in members.values() if facts.get("start")]
@@ -86,7 +93,9 @@ def aggregate_pod(template: Manifest, targets: Targets, *, now: str) -> Manifest
         status["startTime"] = min(starts)
     containers = (template.get("spec") or {}).get("containers") or ()
     status["containerStatuses"] = [
-        _container(one, members, ready=not waiting, running=status["phase"] == "Running", since=status.get("startTime") or now)
+        _container(
+            one, members, ready=not waiting, running=status["phase"] == "Running", since=status.get("startTime") or now
+        )
         for one in containers
     ]
     return status

@@ -11,7 +11,9 @@ def condition(
     template: Manifest, kind: str, *, status: str, reason: str, message: str, now: str, updated: str = ""
 ) -> Manifest:
     """A condition for the template. `updated` names a second time field that kinds like Deployment carry."""
-    old: Manifest = next((one for one in (template.get("status") or {}).get("conditions") or () if one.get("type") == kind), {})
+    old: Manifest = next(
+        (one for one in (template.get("status") or {}).get("conditions") or () if one.get("type") == kind), {}
+    )
     since = old.get("lastTransitionTime") if old.get("status") == status else None
     entry = {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since or now}
     if updated:
@@ -41,6 +43,8 @@ def merged(template: Manifest, kind: str, members: Members, *, now: str) -> Mani
         names = [name for name, (status, _) in answers.items() if status == wanted]
         if names:
             reason = answers[names[0]][1] or wanted
-            return condition(template, kind, status=wanted, reason=reason, message=f"in {', '.join(names[:10])}", now=now)
+            return condition(
+                template, kind, status=wanted, reason=reason, message=f"in {', '.join(names[:10])}", now=now
+            )
     reason = next(iter(answers.values()))[1] or "True"
     return condition(template, kind, status="True", reason=reason, message=f"in all {len(answers)} clusters", now=now)

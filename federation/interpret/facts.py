@@ -82,7 +82,12 @@ def _deployment(spec: Manifest, status: Manifest, observed: Manifest) -> Facts:
     progressing, failure = _condition(status, "Progressing"), _condition(status, "ReplicaFailure")
     if progressing.get("status") == "False" or failure.get("status") == "True":
         health = UNHEALTHY
-    elif _caught_up(status, observed) and updated >= wanted and available >= updated and _count(status, "replicas") <= updated:
+    elif (
+        _caught_up(status, observed)
+        and updated >= wanted
+        and available >= updated
+        and _count(status, "replicas") <= updated
+    ):
         health = HEALTHY
     else:
         health = PROGRESSING
@@ -110,7 +115,9 @@ def _stateful_set(spec: Manifest, status: Manifest, observed: Manifest) -> Facts
     wanted, ready = int(spec.get("replicas", 1)), _count(status, "readyReplicas")
     updated = _count(status, "updatedReplicas")
     partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition") or 0
-    rolled = status.get("currentRevision") == status.get("updateRevision") or (partition and updated >= wanted - partition)
+    rolled = status.get("currentRevision") == status.get("updateRevision") or (
+        partition and updated >= wanted - partition
+    )
     done = _caught_up(status, observed) and rolled and ready >= wanted
     return {
         "health": HEALTHY if done else PROGRESSING, "generation": _generation(status, observed), "wanted": str(wanted),
@@ -205,7 +212,10 @@ def _claim(_spec: Manifest, status: Manifest, _observed: Manifest) -> Facts:
 
 def _volume(_spec: Manifest, status: Manifest, _observed: Manifest) -> Facts:
     phase = status.get("phase") or ""
-    return {"health": {"Failed": UNHEALTHY, "": PROGRESSING, "Pending": PROGRESSING}.get(phase, HEALTHY), "phase": phase}
+    return {
+        "health": {"Failed": UNHEALTHY, "": PROGRESSING, "Pending": PROGRESSING}.get(phase, HEALTHY),
+        "phase": phase,
+    }
 
 
 def _budget(_spec: Manifest, status: Manifest, observed: Manifest) -> Facts:
@@ -234,7 +244,9 @@ def _any_kind(_spec: Manifest, status: Manifest, observed: Manifest) -> Facts:
     if not status:
         return {"health": HEALTHY}
     judged = {kind: _condition(status, kind).get("status") for kind in ("Ready", "Available", "Established")}
-    stalled = _condition(status, "Stalled").get("status") == "True" or _condition(status, "Failed").get("status") == "True"
+    stalled = (
+        _condition(status, "Stalled").get("status") == "True" or _condition(status, "Failed").get("status") == "True"
+    )
     behind = status.get("observedGeneration") is not None and not _caught_up(status, observed)
     if stalled:
         health = UNHEALTHY

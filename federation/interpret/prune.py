@@ -54,7 +54,9 @@ def _metadata(metadata: Manifest, kind: GroupKind) -> Manifest:
     labels = {key: value for key, value in (metadata.get("labels") or {}).items() if not _tracking_label(key, value)}
     annotations = {key: value for key, value in (metadata.get("annotations") or {}).items() if not _tracked(key)}
     if kind in (DEPLOYMENT, REPLICA_SET):
-        annotations = {key: value for key, value in annotations.items() if not key.startswith("deployment.kubernetes.io/")}
+        annotations = {
+            key: value for key, value in annotations.items() if not key.startswith("deployment.kubernetes.io/")
+        }
     for key, value in (("labels", labels), ("annotations", annotations)):
         if value:
             kept[key] = value

@@ -46,7 +46,9 @@ def requirements_of(manifest: Manifest) -> Requirements | None:
         spec = (spec.get("template") or {}).get("spec") or {}
     elif kind != POD:
         return None
-    affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
     found = Requirements(
         resource_request={name: format_quantity(value) for name, value in sorted(pod_requests(spec).items())},
         node_selector=spec.get("nodeSelector") or {},

@@ -56,7 +56,7 @@ class Credentials:
     def for_other_loop(self) -> Self:
         """The same credentials for another event loop: a lock belongs to the loop that first waited on it."""
         twin = copy.copy(self)
-        twin._lock = asyncio.Lock()
+        twin._lock = asyncio.Lock()  # noqa: SLF001 - of the same class
         return twin
 
     def headers(self) -> dict[str, str]:

@@ -53,7 +53,9 @@ def from_aggregated(documents: list[dict[str, Any]]) -> Discovery:
                 if version.get("freshness") == "Stale":
                     unknown.add(api_version)
                     continue
-                resources.extend(_aggregated_resource(name, version["version"], entry) for entry in version.get("resources") or [])
+                resources.extend(
+                    _aggregated_resource(name, version["version"], entry) for entry in version.get("resources") or []
+                )
     return Discovery(resources=tuple(entry for entry in resources if entry.kind), unknown=frozenset(unknown))
 
 

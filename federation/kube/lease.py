@@ -149,12 +149,14 @@ class LeaseElector:
         now = self._now()
         if spec.get("holderIdentity") != self._identity:
             spec["acquireTime"] = now
-        spec.update({
-            "holderIdentity": self._identity,
-            "leaseDurationSeconds": int(self._duration),
-            "renewTime": now,
-            "leaseTransitions": transitions,
-        })
+        spec.update(
+            {
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": int(self._duration),
+                "renewTime": now,
+                "leaseTransitions": transitions,
+            }
+        )
         metadata = dict(lease.get("metadata") or {"name": self._name, "namespace": self._namespace})
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 

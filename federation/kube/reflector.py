@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from federation.kube.client import JSON, METADATA, METADATA_LIST, Client
-from federation.kube.errors import ApiError, Gone, Unavailable, error_from
+from federation.kube.errors import ApiError, Forbidden, Gone, NotFound, Unavailable, error_from
 from federation.kube.metrics import RELISTS
 from federation.kube.resource import Resource
 from federation.kube.store import Store
@@ -23,6 +23,7 @@ from federation.kube.store import Store
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.8, 30.0
+REFUSED_PAUSE = 5.0
 SILENCE = 90.0
 """Seconds without an event or a bookmark (one a minute) after which a watch counts as frozen."""
 
@@ -111,7 +112,10 @@ class Reflector:
                 self._version = ""
             self._fail(error)
             failures += 1
-            await asyncio.sleep(_pause(failures))
+            # A right that is given, or a kind that comes, should not wait for half a minute.
+            await asyncio.sleep(
+                min(_pause(failures), REFUSED_PAUSE) if isinstance(error, Forbidden | NotFound) else _pause(failures)
+            )
 
     def _fail(self, error: ApiError | None) -> None:
         if self.stale_since is None:
@@ -135,13 +139,15 @@ class Reflector:
     async def _watch(self) -> None:
         """Follow one watch to its regular end. Raises Gone, or what broke it."""
         seconds = random.randint(300, 600)
-        query = urlencode({
-            **self._selectors,
-            "watch": "true",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": self._version,
-            "timeoutSeconds": str(seconds),
-        })
+        query = urlencode(
+            {
+                **self._selectors,
+                "watch": "true",
+                "allowWatchBookmarks": "true",
+                "resourceVersion": self._version,
+                "timeoutSeconds": str(seconds),
+            }
+        )
         accept = METADATA if self._metadata_only else JSON
         async with self._client.watch(f"{self._path}?{query}", accept=accept) as stream:
             async for line in lines(self._awake(stream.chunks())):

@@ -69,7 +69,7 @@ class Cached(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def key(self) -> tuple[str, str]:
-        """(namespace, name)"""
+        """(namespace, name)."""
         return self.namespace, self.name
 
     def manifest(self) -> Manifest:

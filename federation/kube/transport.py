@@ -49,7 +49,7 @@ class Transport(Protocol):
         body: bytes | None = None,
         content_type: str | None = None,
         accept: str | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - a budget that the transport spends on connecting too
     ) -> Response:
         """One request. Raises Unavailable when there is no answer; any HTTP status is an answer."""
 
@@ -127,7 +127,13 @@ class AioTransport:
         return response
 
     async def _send(
-        self, method: str, path: str, body: bytes | None, content_type: str | None, accept: str | None, limit: float | None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        content_type: str | None,
+        accept: str | None,
+        limit: float | None,
     ) -> Response:
         try:
             async with self._session("request").request(

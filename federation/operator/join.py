@@ -4,8 +4,10 @@ Everything in the member hangs on one Namespace by owner references, so that del
 The administrator's credentials are used while the command runs and are never stored.
 """
 
+import asyncio
 import base64
 import binascii
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,7 @@ JOINED_BY_LABEL = "federation.dev/joined-by"
 CLUSTER_LABEL = "federation.dev/cluster"
 """On a Secret that `fedctl join` made: the name of its Cluster."""
 TOKEN_SECONDS = 24 * 3600
+ENDING_SECONDS = 60
 
 CLUSTER_ROLES = Resource(RBAC_GROUP, "v1", "clusterroles", "ClusterRole", namespaced=False)
 CLUSTER_ROLE_BINDINGS = Resource(RBAC_GROUP, "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False)
@@ -67,10 +70,7 @@ def known_ids(cluster: Manifest) -> set[str]:
 
 async def prepare_member(client: Client, rules: Sequence[Rule], *, hub_label: str) -> None:
     """Make, or bring up to date, Namespace, service account and rights in a member. Idempotent."""
-    namespace = await client.apply(NAMESPACES, {
-        "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": SYSTEM_NAMESPACE, "labels": {JOINED_BY_LABEL: hub_label}},
-    })  # fmt: skip
+    namespace = await _namespace(client, hub_label)
     owner = [{"apiVersion": "v1", "kind": "Namespace", "name": SYSTEM_NAMESPACE, "uid": namespace["metadata"]["uid"]}]
     subject = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": SYSTEM_NAMESPACE}
     cluster_wide = {"name": SERVICE_ACCOUNT, "ownerReferences": owner}
@@ -84,12 +84,30 @@ async def prepare_member(client: Client, rules: Sequence[Rule], *, hub_label: st
     await client.apply(ROLE_BINDINGS, _rbac("RoleBinding", inside, roleRef=_reference("Role"), subjects=[subject]))
 
 
+async def _namespace(client: Client, hub_label: str) -> Manifest:
+    """Our Namespace in the member; one that an earlier leave is still taking away is waited for."""
+    wanted = {
+        "apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": SYSTEM_NAMESPACE, "labels": {JOINED_BY_LABEL: hub_label}},
+    }  # fmt: skip
+    for _ in range(ENDING_SECONDS * 2):
+        found = await client.apply(NAMESPACES, wanted)
+        if "deletionTimestamp" not in found["metadata"]:
+            return found
+        await asyncio.sleep(0.5)
+    raise JoinRefused(
+        f"namespace {SYSTEM_NAMESPACE} in the member is being deleted and does not end; kubectl get ns tells why"
+    )
+
+
 async def allow(client: Client, rules: Sequence[Rule]) -> None:
     """Add rights to those that a member gave before. Raises JoinRefused where it never joined."""
     try:
         role = await client.get(CLUSTER_ROLES, SERVICE_ACCOUNT)
     except NotFound as error:
-        raise JoinRefused("this cluster has not joined: it has no ClusterRole federation-hub; run: fedctl join") from error
+        raise JoinRefused(
+            "this cluster has not joined: it has no ClusterRole federation-hub; run: fedctl join"
+        ) from error
     metadata = {key: role["metadata"][key] for key in ("name", "ownerReferences") if key in role["metadata"]}
     await client.apply(CLUSTER_ROLES, _rbac("ClusterRole", metadata, rules=merged(role.get("rules") or (), rules)))
 
@@ -124,10 +142,8 @@ def secret_name(cluster: str) -> str:
 
 async def store_token(hub: Client, cluster: str, *, token: str, ca_pem: bytes | None) -> None:
     """Write the Secret of a Cluster in the hub's own namespace, making the namespace if need be."""
-    try:
+    with contextlib.suppress(AlreadyExists):
         await hub.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}})
-    except AlreadyExists:
-        pass
     data = {"token": base64.b64encode(token.encode()).decode()}
     if ca_pem:
         data["ca.crt"] = base64.b64encode(ca_pem).decode()
@@ -146,7 +162,9 @@ async def create_cluster(hub: Client, name: str, *, labels: dict[str, str], spec
     try:
         return await hub.create(CLUSTERS, manifest)
     except AlreadyExists as error:
-        raise JoinRefused(f"the name {name!r} is taken by another cluster; choose another, or run: fedctl leave {name}") from error
+        raise JoinRefused(
+            f"the name {name!r} is taken by another cluster; choose another, or run: fedctl leave {name}"
+        ) from error
 
 
 def _rbac(kind: str, metadata: Manifest, **fields: Any) -> Manifest:

@@ -15,7 +15,15 @@ from federation.kube.credentials import Credentials, CredentialsError
 from federation.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from federation.kube.resource import CLUSTERS, SECRETS
 from federation.kube.transport import AioTransport, Transport
-from federation.operator.join import Claims, JoinRefused, check_identity, claims_of, cluster_id, known_ids, request_token
+from federation.operator.join import (
+    Claims,
+    JoinRefused,
+    check_identity,
+    claims_of,
+    cluster_id,
+    known_ids,
+    request_token,
+)
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +71,9 @@ class Lifecycle:
             await self._write(cluster, credentials=("False", "Unauthorized", expired_text(name, token)))
             return RETRY
         except Forbidden as error:
-            return await self._refuse(cluster, "Forbidden", f"{error.message}. Run: fedctl join {name} --renew --kubeconfig F")
+            return await self._refuse(
+                cluster, "Forbidden", f"{error.message}. Run: fedctl join {name} --renew --kubeconfig F"
+            )
         except ApiError as error:
             return await self._unreachable(cluster, error)
         try:
@@ -73,7 +83,9 @@ class Lifecycle:
         renewed, verdict, delay = await self._renew(name, member, token)
         if renewed:
             log.info("cluster %s: token renewed", name)
-        await self._write(cluster, joined=("True", "Joined", f"kube-system UID {identity}"), credentials=verdict, identity=identity)
+        await self._write(
+            cluster, joined=("True", "Joined", f"kube-system UID {identity}"), credentials=verdict, identity=identity
+        )
         return delay
 
     async def _check(self, cluster: Manifest, identity: str) -> None:
@@ -126,7 +138,9 @@ class Lifecycle:
     async def _unreachable(self, cluster: Manifest, error: ApiError) -> float:
         """Not answering says nothing about having joined: a Cluster that never did says so, one that did stays."""
         if _stored(cluster, JOINED) is None:
-            await self._write(cluster, joined=("False", "Unreachable", f"{cluster['spec'].get('apiEndpoint')}: {error.message}"))
+            await self._write(
+                cluster, joined=("False", "Unreachable", f"{cluster['spec'].get('apiEndpoint')}: {error.message}")
+            )
         return RETRY
 
     async def _write(
@@ -148,7 +162,9 @@ class Lifecycle:
                 {"op": "add", "path": "/status", "value": new},
             ]
             try:
-                await self._hub.json_patch(CLUSTERS, cluster["metadata"]["name"], None, operations, subresource="status")
+                await self._hub.json_patch(
+                    CLUSTERS, cluster["metadata"]["name"], None, operations, subresource="status"
+                )
             except (Conflict, Invalid):
                 if attempt == 4:
                     raise
@@ -188,7 +204,11 @@ def renewal_time(claims: Claims, fraction: float) -> float:
 def expired_text(name: str, token: str) -> str:
     """Why a member refuses a token, and what to do."""
     claims = claims_of(token)
-    ended = f"the token ended at {_clock(claims.expires)}" if claims and claims.expires < time.time() else "the token is refused"
+    ended = (
+        f"the token ended at {_clock(claims.expires)}"
+        if claims and claims.expires < time.time()
+        else "the token is refused"
+    )
     return f"{ended}; run: fedctl join {name} --renew --kubeconfig F"
 
 
@@ -219,7 +239,13 @@ def _status(
             continue
         old = next((entry for entry in conditions if entry["type"] == kind), None)
         new = condition(
-            old, kind=kind, status=verdict[0], reason=verdict[1], message=verdict[2], generation=generation, now=time.time()
+            old,
+            kind=kind,
+            status=verdict[0],
+            reason=verdict[1],
+            message=verdict[2],
+            generation=generation,
+            now=time.time(),
         )
         if old is None:
             conditions.append(new)

@@ -100,7 +100,9 @@ def find_resource(name: str, discovery: Discovery) -> Resource:
         if wanted in (one.plural.lower(), one.kind.lower()) and group in ("", one.group.lower())
     ]
     if not matches:
-        raise UnknownKind(f"the member serves no kind {name!r}; name it as plural.group (kubectl api-resources lists them)")
+        raise UnknownKind(
+            f"the member serves no kind {name!r}; name it as plural.group (kubectl api-resources lists them)"
+        )
     return matches[0]
 
 

@@ -19,7 +19,9 @@ MIB = 1024 * 1024
 
 @click.group()
 @click.option("--set", "name", default="default", help="Name of the set; sets run side by side.")
-@click.option("--provider", type=click.Choice(["auto", "kind", "local"]), default="auto", help="auto: kind where Docker answers.")
+@click.option(
+    "--provider", type=click.Choice(["auto", "kind", "local"]), default="auto", help="auto: kind where Docker answers."
+)
 @click.pass_context
 def main(context: click.Context, name: str, provider: str) -> None:
     """Real Kubernetes clusters on this machine: a hub and its members."""

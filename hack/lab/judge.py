@@ -20,7 +20,9 @@ def judge(*objects: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _binary() -> str:
     """The program; another source is another file, so a changed rule never runs an old binary."""
-    digest = hashlib.sha256(b"".join((MODULE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))).hexdigest()
+    digest = hashlib.sha256(
+        b"".join((MODULE / name).read_bytes() for name in ("go.mod", "go.sum", "main.go"))
+    ).hexdigest()
     binary = cache_directory() / f"judge-{digest[:12]}"
     if not binary.exists():
         say("building the judge of Argo CD's and kstatus' rules (once; about two minutes)")

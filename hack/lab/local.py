@@ -30,7 +30,9 @@ HUB_CONTROLLERS = (
 )
 """The hub is inert for workloads: a Deployment there starts no pod, a Service gets no endpoints."""
 HUB_WITHOUT = "ServiceAccount,StorageObjectInUseProtection,DefaultStorageClass,DefaultIngressClass"
-MEMBER_CONTROLLERS = "*,-node-ipam-controller,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle-controller"
+MEMBER_CONTROLLERS = (
+    "*,-node-ipam-controller,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle-controller"
+)
 READY_WITHIN = 120.0
 
 
@@ -300,7 +302,9 @@ class LocalCluster:
             return 0, b""
         context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
-        connection = http.client.HTTPSConnection("127.0.0.1", self.ports.get("apiserver", 0), context=context, timeout=5)
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.ports.get("apiserver", 0), context=context, timeout=5
+        )
         try:
             headers = {"Content-Type": "application/json"}
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)

@@ -1,6 +1,6 @@
 """The certificates of one cluster: a CA, a serving certificate, client certificates, and the service account key."""
 
-import datetime
+import datetime as dt
 import ipaddress
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_DAY = datetime.timedelta(days=1)
+_DAY = dt.timedelta(days=1)
 
 
 class Authority:
@@ -37,7 +37,9 @@ class Authority:
         builder = _builder(_name(user, groups), self._certificate.subject, key.public_key(), authority=False)
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH]
         if hosts:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
+            )
             usages.append(ExtendedKeyUsageOID.SERVER_AUTH)
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())  # type: ignore[arg-type]
@@ -64,7 +66,7 @@ def _name(common: str, groups: tuple[str, ...] = ()) -> x509.Name:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, authority: bool
 ) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -87,7 +89,5 @@ def _host(host: str) -> x509.GeneralName:
 def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
     file.touch(mode=0o600)
     file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )

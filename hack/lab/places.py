@@ -1,6 +1,7 @@
 """Where things live: binaries in the cache directory (kept), cluster sets in the state directory (removed by `down`)."""
 
 import os
+import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,6 +26,4 @@ def _under(variable: str, default: str) -> Path:
 
 def say(text: str) -> None:
     """Progress for people, on standard error."""
-    import sys
-
     print(f"==> {text}", file=sys.stderr, flush=True)

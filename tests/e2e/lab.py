@@ -71,7 +71,9 @@ class Cluster:
         command = [str(self._kubectl), "--kubeconfig", str(self.kubeconfig), *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
         if (done.returncode != 0) != fails:
-            raise CommandFailed(f"{self.name}: kubectl {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}")
+            raise CommandFailed(
+                f"{self.name}: kubectl {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done.stdout + done.stderr if fails else done.stdout
 
     def apply(self, *manifests: Manifest, server_side: bool = False) -> None:
@@ -101,7 +103,9 @@ class Cluster:
         sub = [f"--subresource={subresource}"] if subresource else []
         self.run("patch", kind, name, *place, *sub, "--type=merge", "-p", json.dumps(patch))
 
-    def delete(self, kind: str, name: str, namespace: str | None = None, *, cascade: str = "background", wait: bool = True) -> None:
+    def delete(
+        self, kind: str, name: str, namespace: str | None = None, *, cascade: str = "background", wait: bool = True
+    ) -> None:
         """Delete one object."""
         place = ["-n", namespace] if namespace else []
         self.run("delete", kind, name, *place, f"--cascade={cascade}", f"--wait={str(wait).lower()}")
@@ -142,7 +146,9 @@ class Hub(Cluster):
         """Targets of the decision; empty before there is one."""
         return (self.status(kind, name, namespace, group).get("decision") or {}).get("targets") or {}
 
-    def members(self, kind: str, name: str, namespace: str | None = None, group: str = "apps") -> dict[str, dict[str, str]]:
+    def members(
+        self, kind: str, name: str, namespace: str | None = None, group: str = "apps"
+    ) -> dict[str, dict[str, str]]:
         """The members' lines, parsed."""
         lines = self.status(kind, name, namespace, group).get("members") or {}
         return {cluster: parse_line(text) for cluster, text in lines.items()}
@@ -187,7 +193,7 @@ class Process:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
         def ready() -> bool:
-            assert self._process is not None and self._process.poll() is None, self.log.read_text()[-3000:]
+            assert self.running, self.log.read_text()[-3000:]
             text = self.log.read_text()[offset:]
             found = re.search(r"metrics on 127\.0\.0\.1:(\d+)", text)
             if found:

@@ -10,7 +10,9 @@ def namespace(name: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def deployment(name: str, place: str, replicas: int = 1, *, image: str = "registry.test/app:1", **container: Any) -> Manifest:
+def deployment(
+    name: str, place: str, replicas: int = 1, *, image: str = "registry.test/app:1", **container: Any
+) -> Manifest:
     labels = {"app": name}
     return {
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": place},
@@ -31,7 +33,9 @@ def config_map(name: str, place: str, *, labels: dict[str, str] | None = None, *
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data or {"key": "value"}}
 
 
-def selector(kind: str = "Deployment", name: str = "", *, api: str = "apps/v1", labels: dict[str, str] | None = None) -> Manifest:
+def selector(
+    kind: str = "Deployment", name: str = "", *, api: str = "apps/v1", labels: dict[str, str] | None = None
+) -> Manifest:
     result: Manifest = {"apiVersion": api, "kind": kind}
     if name:
         result["name"] = name
@@ -40,7 +44,9 @@ def selector(kind: str = "Deployment", name: str = "", *, api: str = "apps/v1", 
     return result
 
 
-def policy(name: str, place: str | None, *selectors: Manifest, placement: Manifest | None = None, **spec: Any) -> Manifest:
+def policy(
+    name: str, place: str | None, *selectors: Manifest, placement: Manifest | None = None, **spec: Any
+) -> Manifest:
     """A PropagationPolicy in `place`, or a ClusterPropagationPolicy with None. Default: member1 to member3."""
     metadata: Manifest = {"name": name}
     if place:

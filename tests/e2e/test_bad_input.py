@@ -7,7 +7,9 @@ from tests.e2e.manifests import config_map, deployment, on, override, policy, se
 
 
 def still_works(lab: Lab, place: str) -> None:
-    lab.hub.apply(policy("ok", place, selector("ConfigMap", "ok", api="v1"), placement=on("member1")), config_map("ok", place))
+    lab.hub.apply(
+        policy("ok", place, selector("ConfigMap", "ok", api="v1"), placement=on("member1")), config_map("ok", place)
+    )
     eventually(lambda: lab.hub.settled("ConfigMap", "ok", place, group=""))
 
 
@@ -20,9 +22,13 @@ def test_a_policy_with_an_unknown_field_is_refused(lab: Lab, place: str) -> None
 
 def test_two_affinities_at_once_and_bad_weights_are_refused_at_admission(lab: Lab, place: str) -> None:
     both = {"clusterAffinity": {}, "clusterAffinities": [{"affinityName": "a"}]}
-    assert "clusterAffinity or clusterAffinities, not both" in lab.hub.refuses(policy("p", place, selector(), placement=both))
+    assert "clusterAffinity or clusterAffinities, not both" in lab.hub.refuses(
+        policy("p", place, selector(), placement=both)
+    )
     assert "weight" in lab.hub.refuses(policy("p", place, selector(), placement=weights(member1=-1)))
-    assert "replicaSchedulingType" in lab.hub.refuses(policy("p", place, selector(), placement={"replicaScheduling": {"replicaSchedulingType": "Sometimes"}}))
+    assert "replicaSchedulingType" in lab.hub.refuses(
+        policy("p", place, selector(), placement={"replicaScheduling": {"replicaSchedulingType": "Sometimes"}})
+    )
 
 
 def test_an_unserved_field_is_refused_in_the_status_of_its_policy_and_claims_nothing(lab: Lab, place: str) -> None:
@@ -58,7 +64,11 @@ def test_an_override_path_that_does_not_exist_is_named_in_the_binding(lab: Lab, 
 
 def _applied(lab: Lab, kind: str, name: str, place: str, group: str) -> dict | None:
     found = lab.hub.condition(kind, name, place, "FullyApplied", group=group)
-    return found if found.get("status") == "False" and found.get("reason") not in ("Applying", "Unknown", "Pending") else None
+    return (
+        found
+        if found.get("status") == "False" and found.get("reason") not in ("Applying", "Unknown", "Pending")
+        else None
+    )
 
 
 def test_a_manifest_that_server_side_apply_refuses_is_told(lab: Lab, place: str) -> None:

@@ -12,15 +12,28 @@ def claimed_by(lab: Lab, place: str, name: str = "app") -> str:
 
 
 def test_priority_then_specificity_then_name_decide(lab: Lab, place: str) -> None:
-    by_kind, by_label, by_name = selector("ConfigMap", api="v1"), selector("ConfigMap", api="v1", labels={"x": "y"}), selector("ConfigMap", "app", api="v1")
+    by_kind, by_label, by_name = (
+        selector("ConfigMap", api="v1"),
+        selector("ConfigMap", api="v1", labels={"x": "y"}),
+        selector("ConfigMap", "app", api="v1"),
+    )
     lab.hub.apply(
         policy("a-kind", place, by_kind, placement=on("member1")),
         policy("b-label", place, by_label, placement=on("member1")),
         policy("d-name", place, by_name, placement=on("member1")),
         policy("c-name", place, by_name, placement=on("member1")),
     )
-    lab.hub.apply(config_map("app", place, labels={"x": "y"}), config_map("labelled", place, labels={"x": "y"}), config_map("plain", place))
-    eventually(lambda: (claimed_by(lab, place), claimed_by(lab, place, "labelled"), claimed_by(lab, place, "plain")) == ("c-name", "b-label", "a-kind"))
+    lab.hub.apply(
+        config_map("app", place, labels={"x": "y"}),
+        config_map("labelled", place, labels={"x": "y"}),
+        config_map("plain", place),
+    )
+    eventually(
+        lambda: (
+            (claimed_by(lab, place), claimed_by(lab, place, "labelled"), claimed_by(lab, place, "plain"))
+            == ("c-name", "b-label", "a-kind")
+        )
+    )
     lab.hub.apply(policy("z-first", place, by_kind, placement=on("member1"), priority=10))
     lab.hub.apply(config_map("later", place))
     eventually(lambda: claimed_by(lab, place, "later") == "z-first")
@@ -28,7 +41,13 @@ def test_priority_then_specificity_then_name_decide(lab: Lab, place: str) -> Non
 
 
 def test_a_propagation_policy_comes_before_a_cluster_wide_one(lab: Lab, place: str) -> None:
-    wide = policy(place, None, {**selector("ConfigMap", "app", api="v1"), "namespace": place}, placement=on("member2"), priority=100)
+    wide = policy(
+        place,
+        None,
+        {**selector("ConfigMap", "app", api="v1"), "namespace": place},
+        placement=on("member2"),
+        priority=100,
+    )
     lab.hub.apply(wide, policy("near", place, selector("ConfigMap", api="v1"), placement=on("member1")))
     lab.hub.apply(config_map("app", place))
     try:
@@ -40,28 +59,50 @@ def test_a_propagation_policy_comes_before_a_cluster_wide_one(lab: Lab, place: s
 
 
 def _losing(lab: Lab, place: str) -> object:
-    return ((lab.hub.get("cpp", place) or {}).get("status") or {}).get("lost") or ((lab.hub.get("cpp", place) or {}).get("status") or {}).get("problems")
+    return ((lab.hub.get("cpp", place) or {}).get("status") or {}).get("lost") or (
+        (lab.hub.get("cpp", place) or {}).get("status") or {}
+    ).get("problems")
 
 
 def test_a_policy_on_all_secrets_leaks_no_credential(lab: Lab, place: str) -> None:
     def secret(name: str, kind: str = "Opaque", **metadata: object) -> dict:
         value = base64.b64encode(b"canary-" + name.encode()).decode()
-        return {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name, "namespace": place, **metadata}, "data": {"v": value}}
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": kind,
+            "metadata": {"name": name, "namespace": place, **metadata},
+            "data": {"v": value},
+        }
 
     lab.hub.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": place}})
-    everything = policy(place, None, selector("Secret", api="v1"), selector("ConfigMap", api="v1"), selector("ServiceAccount", api="v1"))
+    everything = policy(
+        place, None, selector("Secret", api="v1"), selector("ConfigMap", api="v1"), selector("ServiceAccount", api="v1")
+    )
     lab.hub.apply(everything)
     try:
         lab.hub.apply(
             secret("plain"),
-            secret("token", "kubernetes.io/service-account-token", annotations={"kubernetes.io/service-account.name": "robot"}),
+            secret(
+                "token",
+                "kubernetes.io/service-account-token",
+                annotations={"kubernetes.io/service-account.name": "robot"},
+            ),
         )
         eventually(lambda: lab.member(1).get("secret", "plain", place))
         always(lambda: lab.member(1).get("secret", "token", place) is None, seconds=1.5)
         for number in (1, 2, 3):
-            names = {one["metadata"]["name"] for one in lab.member(number).every("secrets") if "federation.dev/hub" in (one["metadata"].get("labels") or {})}
+            names = {
+                one["metadata"]["name"]
+                for one in lab.member(number).every("secrets")
+                if "federation.dev/hub" in (one["metadata"].get("labels") or {})
+            }
             assert names == {"plain"}, "not our own tokens, not kube-system's, not a service account's"
-            maps = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in lab.member(number).every("configmaps") if "federation.dev/hub" in (one["metadata"].get("labels") or {})}
+            maps = {
+                (one["metadata"]["namespace"], one["metadata"]["name"])
+                for one in lab.member(number).every("configmaps")
+                if "federation.dev/hub" in (one["metadata"].get("labels") or {})
+            }
             assert not [one for one in maps if one[1] == "kube-root-ca.crt" or one[0].startswith("kube-")]
     finally:
         lab.hub.delete("cpp", place)
@@ -98,7 +139,14 @@ def test_a_custom_kind_is_found_by_discovery_as_soon_as_a_policy_names_it(lab: L
     lab.fedctl("allow", "member1", "gadgets.claims.test", "--kubeconfig", str(lab.member(1).kubeconfig))
     try:
         lab.hub.apply(policy("gadgets", place, selector("Gadget", api="claims.test/v1"), placement=on("member1")))
-        lab.hub.apply({"apiVersion": "claims.test/v1", "kind": "Gadget", "metadata": {"name": "g", "namespace": place}, "spec": {"size": 3}})
+        lab.hub.apply(
+            {
+                "apiVersion": "claims.test/v1",
+                "kind": "Gadget",
+                "metadata": {"name": "g", "namespace": place},
+                "spec": {"size": 3},
+            }
+        )
         found = eventually(lambda: lab.member(1).get("gadgets", "g", place))
         assert found["spec"] == {"size": 3}
         lab.hub.delete("gadget", "g", place)

@@ -51,7 +51,9 @@ def test_a_deployment_is_healthy_progressing_failing_and_healthy_again(lab: Lab,
     eventually(lambda: verdict(lab, "deployment", "x", place) == ("Degraded", "Failed"))
     said = lab.hub.run("rollout", "status", "deployment/x", "-n", place, "--timeout=10s", fails=True)
     assert "exceeded its progress deadline" in said
-    progressing = next(one for one in lab.hub.get("deployment", "x", place)["status"]["conditions"] if one["type"] == "Progressing")
+    progressing = next(
+        one for one in lab.hub.get("deployment", "x", place)["status"]["conditions"] if one["type"] == "Progressing"
+    )
     assert "no progress in member" in progressing["message"]
     lab.hub.run("set", "image", "deployment/x", "-n", place, "app=registry.test/app:2")
     lab.hub.run("rollout", "status", "deployment/x", "-n", place, "--timeout=30s")
@@ -75,7 +77,13 @@ def test_observed_generation_moves_only_when_every_target_caught_up(lab: Lab, pl
     lab.hub.patch("pp", "p", place, {"spec": {"suspension": {"dispatchingOnClusters": {"clusterNames": ["member2"]}}}})
     eventually(lambda: lab.hub.members("Deployment", "x", place)["member2"].get("reason") == "Suspended")
     lab.hub.run("set", "image", "deployment/x", "-n", place, "app=registry.test/app:2")
-    eventually(lambda: lab.member(1).get("deployment", "x", place)["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":2"))
+    eventually(
+        lambda: (
+            lab.member(1)
+            .get("deployment", "x", place)["spec"]["template"]["spec"]["containers"][0]["image"]
+            .endswith(":2")
+        )
+    )
     always(lambda: _generations(lab, place)[0] < _generations(lab, place)[1], seconds=1)
     lab.hub.patch("pp", "p", place, {"spec": {"suspension": None}})
     eventually(lambda: _generations(lab, place)[0] == _generations(lab, place)[1])
@@ -124,17 +132,28 @@ def test_a_cron_job_shows_when_it_ran_last(lab: Lab, place: str) -> None:
     }  # fmt: skip
     run(lab, place, manifest)
     eventually(lambda: lab.hub.settled("CronJob", "x", place, group="batch"))
-    lab.member(1).patch("cronjob", "x", place, {"status": {"lastScheduleTime": "2026-01-01T00:00:00Z"}}, subresource="status")
+    lab.member(1).patch(
+        "cronjob", "x", place, {"status": {"lastScheduleTime": "2026-01-01T00:00:00Z"}}, subresource="status"
+    )
     eventually(lambda: (lab.hub.get("cronjob", "x", place).get("status") or {}).get("lastScheduleTime"))
     assert verdict(lab, "cronjob", "x", place)[1] == "Current"
 
 
 def test_a_pod_runs_and_a_bad_image_is_told(lab: Lab, place: str) -> None:
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "namespace": place}, "spec": {"containers": [{"name": "app", "image": "registry.test/app:1"}]}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "x", "namespace": place},
+        "spec": {"containers": [{"name": "app", "image": "registry.test/app:1"}]},
+    }
     run(lab, place, pod)
     lab.hub.run("wait", "--for=condition=Ready", "pod/x", "-n", place, "--timeout=30s")
     assert verdict(lab, "pod", "x", place) == HEALTHY
-    broken = {**pod, "metadata": {"name": "y", "namespace": place}, "spec": {"containers": [{"name": "app", "image": BAD}]}}
+    broken = {
+        **pod,
+        "metadata": {"name": "y", "namespace": place},
+        "spec": {"containers": [{"name": "app", "image": BAD}]},
+    }
     lab.hub.apply(policy("q", place, selector("Pod", "y", api="v1"), placement=on("member1")), broken)
     eventually(lambda: verdict(lab, "pod", "y", place)[0] == "Degraded")
 
@@ -148,8 +167,19 @@ def test_a_load_balancer_waits_for_its_addresses_and_shows_all(lab: Lab, place: 
     eventually(lambda: lab.member(2).get("service", "x", place))
     assert verdict(lab, "service", "x", place)[0] == "Progressing"
     for number in (1, 2):
-        lab.member(number).patch("service", "x", place, {"status": {"loadBalancer": {"ingress": [{"ip": f"10.0.0.{number}"}]}}}, subresource="status")
-    eventually(lambda: [one["ip"] for one in lab.hub.get("service", "x", place)["status"]["loadBalancer"].get("ingress", [])] == ["10.0.0.1", "10.0.0.2"])
+        lab.member(number).patch(
+            "service",
+            "x",
+            place,
+            {"status": {"loadBalancer": {"ingress": [{"ip": f"10.0.0.{number}"}]}}},
+            subresource="status",
+        )
+    eventually(
+        lambda: (
+            [one["ip"] for one in lab.hub.get("service", "x", place)["status"]["loadBalancer"].get("ingress", [])]
+            == ["10.0.0.1", "10.0.0.2"]
+        )
+    )
     assert verdict(lab, "service", "x", place) == HEALTHY
 
 
@@ -161,8 +191,19 @@ def test_an_ingress_shows_the_addresses_of_all_members(lab: Lab, place: str) -> 
     run(lab, place, ingress)
     eventually(lambda: lab.member(2).get("ingress", "x", place))
     for number in (1, 2):
-        lab.member(number).patch("ingress", "x", place, {"status": {"loadBalancer": {"ingress": [{"hostname": f"lb{number}.test"}]}}}, subresource="status")
-    eventually(lambda: [one["hostname"] for one in lab.hub.get("ingress", "x", place)["status"]["loadBalancer"].get("ingress", [])] == ["lb1.test", "lb2.test"])
+        lab.member(number).patch(
+            "ingress",
+            "x",
+            place,
+            {"status": {"loadBalancer": {"ingress": [{"hostname": f"lb{number}.test"}]}}},
+            subresource="status",
+        )
+    eventually(
+        lambda: (
+            [one["hostname"] for one in lab.hub.get("ingress", "x", place)["status"]["loadBalancer"].get("ingress", [])]
+            == ["lb1.test", "lb2.test"]
+        )
+    )
     assert verdict(lab, "ingress", "x", place) == HEALTHY
 
 
@@ -208,11 +249,22 @@ def test_any_other_kind_shows_conditions_and_phase(lab: Lab, place: str) -> None
         cluster.run("wait", "--for=condition=Established", "crd/things.collect.test", "--timeout=20s")
     lab.fedctl("allow", "member1", "things.collect.test", "--kubeconfig", str(lab.member(1).kubeconfig))
     try:
-        thing = {"apiVersion": "collect.test/v1", "kind": "Thing", "metadata": {"name": "x", "namespace": place}, "spec": {"a": 1}}
+        thing = {
+            "apiVersion": "collect.test/v1",
+            "kind": "Thing",
+            "metadata": {"name": "x", "namespace": place},
+            "spec": {"a": 1},
+        }
         run(lab, place, thing, placement=on("member1"))
         eventually(lambda: lab.member(1).get("things", "x", place))
         ready = {"type": "Ready", "status": "True", "reason": "Fine", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-        lab.member(1).patch("things", "x", place, {"status": {"observedGeneration": 1, "phase": "Active", "conditions": [ready]}}, subresource="status")
+        lab.member(1).patch(
+            "things",
+            "x",
+            place,
+            {"status": {"observedGeneration": 1, "phase": "Active", "conditions": [ready]}},
+            subresource="status",
+        )
         status = eventually(lambda: lab.hub.get("things", "x", place).get("status"))
         assert (status["phase"], status["conditions"][0]["status"]) == ("Active", "True")
         eventually(lambda: lab.hub.get("things", "x", place)["status"].get("observedGeneration") == 1)

@@ -6,7 +6,10 @@ from tests.e2e.manifests import config_map, deployment, namespace, on, policy, s
 
 def placed(lab: Lab, place: str, **spec: object) -> dict[int, str]:
     """A Deployment of 2 on two members, settled; UIDs of the copies."""
-    lab.hub.apply(policy("web", place, selector(name="web"), placement=on("member1", "member2"), **spec), deployment("web", place, 2))
+    lab.hub.apply(
+        policy("web", place, selector(name="web"), placement=on("member1", "member2"), **spec),
+        deployment("web", place, 2),
+    )
     eventually(lambda: lab.hub.settled("Deployment", "web", place))
     return {number: lab.member(number).uid("deployment", "web", place) for number in (1, 2)}
 
@@ -17,7 +20,11 @@ def gone(lab: Lab, place: str) -> bool:
 
 def marks(lab: Lab, number: int, place: str) -> list[str]:
     metadata = lab.member(number).get("deployment", "web", place)["metadata"]
-    return [key for key in {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})} if key.startswith("federation.dev/")]
+    return [
+        key
+        for key in {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
+        if key.startswith("federation.dev/")
+    ]
 
 
 def test_background_deletion_takes_the_copies(lab: Lab, place: str) -> None:
@@ -56,10 +63,17 @@ def test_a_binding_deleted_by_hand_comes_back_and_no_pod_is_touched(lab: Lab, pl
     pods = {number: {pod["metadata"]["uid"] for pod in lab.member(number).every("pods", place)} for number in (1, 2)}
     binding = lab.hub.binding("Deployment", "web", place)
     lab.hub.delete("rb", binding["metadata"]["name"], place)
-    eventually(lambda: (lab.hub.binding("Deployment", "web", place) or {"metadata": {}})["metadata"].get("uid") not in (None, binding["metadata"]["uid"]))
+    eventually(
+        lambda: (
+            (lab.hub.binding("Deployment", "web", place) or {"metadata": {}})["metadata"].get("uid")
+            not in (None, binding["metadata"]["uid"])
+        )
+    )
     eventually(lambda: lab.hub.settled("Deployment", "web", place))
     assert {number: lab.member(number).uid("deployment", "web", place) for number in (1, 2)} == uids
-    assert {number: {pod["metadata"]["uid"] for pod in lab.member(number).every("pods", place)} for number in (1, 2)} == pods
+    assert {
+        number: {pod["metadata"]["uid"] for pod in lab.member(number).every("pods", place)} for number in (1, 2)
+    } == pods
     epochs = {line["epoch"] for line in lab.hub.members("Deployment", "web", place).values()}
     assert epochs == {str(lab.hub.status("Deployment", "web", place)["decision"]["epoch"])}
     assert lab.hub.status("Deployment", "web", place)["decision"]["epoch"] > 1, "epochs never repeat"
@@ -70,7 +84,12 @@ def test_a_deleted_policy_moves_nothing_and_its_workload_still_follows_the_templ
     lab.hub.delete("pp", "web", place)
     lab.hub.run("set", "image", "deployment/web", "-n", place, "app=registry.test/app:2")
     for number in (1, 2):
-        eventually(lambda number=number: lab.member(number).get("deployment", "web", place)["spec"]["template"]["spec"]["containers"][0]["image"] == "registry.test/app:2")
+        eventually(
+            lambda number=number: (
+                lab.member(number).get("deployment", "web", place)["spec"]["template"]["spec"]["containers"][0]["image"]
+                == "registry.test/app:2"
+            )
+        )
     assert {number: lab.member(number).uid("deployment", "web", place) for number in (1, 2)} == uids
     lab.hub.scale("web", place, 3)
     eventually(lambda: lab.member(1).get("deployment", "web", place)["spec"]["replicas"] == 3)
@@ -81,7 +100,8 @@ def test_a_deleted_hub_namespace_takes_only_what_is_ours_in_the_members(lab: Lab
     other = f"{place}-x"
     lab.hub.apply(namespace(other))
     lab.hub.apply(
-        policy("app", other, selector("ConfigMap", "app", api="v1"), placement=on("member1", "member2")), config_map("app", other)
+        policy("app", other, selector("ConfigMap", "app", api="v1"), placement=on("member1", "member2")),
+        config_map("app", other),
     )
     for number in (1, 2):
         eventually(lambda number=number: lab.member(number).get("configmap", "app", other))

@@ -29,7 +29,9 @@ def version(member: Cluster, kind: str, name: str, place: str) -> str:
 
 def test_an_env_variable_removed_while_we_were_down_leaves_the_members(lab: Lab, place: str) -> None:
     env = [{"name": "KEEP", "value": "1"}, {"name": "DROP", "value": "2"}]
-    lab.hub.apply(policy("web", place, selector(name="web"), placement=on("member1")), deployment("web", place, 1, env=env))
+    lab.hub.apply(
+        policy("web", place, selector(name="web"), placement=on("member1")), deployment("web", place, 1, env=env)
+    )
     eventually(lambda: lab.hub.settled("Deployment", "web", place))
     lab.process.stop()
     lab.hub.apply(deployment("web", place, 1, env=env[:1]))
@@ -38,7 +40,10 @@ def test_an_env_variable_removed_while_we_were_down_leaves_the_members(lab: Lab,
 
 
 def test_drift_is_repaired_and_what_the_member_added_stays(lab: Lab, place: str) -> None:
-    lab.hub.apply(policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1")), config_map("app", place, a="1"))
+    lab.hub.apply(
+        policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1")),
+        config_map("app", place, a="1"),
+    )
     eventually(lambda: data(lab.member(1), "app", place) == {"a": "1"})
     lab.member(1).patch("configmap", "app", place, {"data": {"a": "changed", "local": "kept"}})
     eventually(lambda: data(lab.member(1), "app", place) == {"a": "1", "local": "kept"})
@@ -51,8 +56,12 @@ def test_a_service_keeps_the_addresses_and_ports_that_each_cluster_gave_it(lab: 
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": place},
         "spec": {"type": "NodePort", "selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
     }  # fmt: skip
-    lab.hub.apply(policy("web", place, selector("Service", "web", api="v1"), placement=on("member1", "member2")), service)
-    specs = [eventually(lambda number=number: lab.member(number).get("service", "web", place))["spec"] for number in (1, 2)]
+    lab.hub.apply(
+        policy("web", place, selector("Service", "web", api="v1"), placement=on("member1", "member2")), service
+    )
+    specs = [
+        eventually(lambda number=number: lab.member(number).get("service", "web", place))["spec"] for number in (1, 2)
+    ]
     versions = [version(lab.member(number), "service", "web", place) for number in (1, 2)]
     assert specs[0]["ports"][0]["nodePort"]
     assert specs[0]["clusterIP"] != specs[1]["clusterIP"]
@@ -63,7 +72,10 @@ def test_a_service_keeps_the_addresses_and_ports_that_each_cluster_gave_it(lab: 
     lab.hub.apply(service)
     for number, before in zip((1, 2), specs, strict=True):
         after = eventually(lambda number=number: _with_target(lab, number, place))["spec"]
-        assert (after["clusterIP"], after["ports"][0]["nodePort"]) == (before["clusterIP"], before["ports"][0]["nodePort"])
+        assert (after["clusterIP"], after["ports"][0]["nodePort"]) == (
+            before["clusterIP"],
+            before["ports"][0]["nodePort"],
+        )
 
 
 def _with_target(lab: Lab, number: int, place: str) -> Manifest | None:
@@ -95,7 +107,9 @@ def test_a_claim_keeps_the_volume_that_its_cluster_bound_it_to(lab: Lab, place: 
     }  # fmt: skip
     lab.member(1).apply(volume)
     try:
-        lab.hub.apply(policy("data", place, selector("PersistentVolumeClaim", "data", api="v1"), placement=on("member1")), claim)
+        lab.hub.apply(
+            policy("data", place, selector("PersistentVolumeClaim", "data", api="v1"), placement=on("member1")), claim
+        )
         bound = eventually(lambda: _bound(lab, place))
         lab.hub.run("label", "pvc", "data", "-n", place, "touched=yes")
         eventually(lambda: lab.member(1).get("pvc", "data", place)["metadata"]["labels"].get("touched") == "yes")
@@ -133,13 +147,18 @@ def test_a_mutating_admission_in_the_member_is_respected_and_not_fought(lab: Lab
     lab.member(1).apply(rule, binding)
     time.sleep(1)
     try:
-        lab.hub.apply(policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1")), config_map("app", place, a="1"))
+        lab.hub.apply(
+            policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1")),
+            config_map("app", place, a="1"),
+        )
         eventually(lambda: data(lab.member(1), "app", place).get("policy") == "forced")
         eventually(lambda: lab.hub.settled("ConfigMap", "app", place, group=""))
         before = version(lab.member(1), "configmap", "app", place)
         always(lambda: version(lab.member(1), "configmap", "app", place) == before, seconds=2)
         assert data(lab.member(1), "app", place)["a"] == "mutated", "the member's admission has the last word"
-        assert lab.hub.members("ConfigMap", "app", place, "")["member1"].get("kept"), "and the binding remembers the residue"
+        assert lab.hub.members("ConfigMap", "app", place, "")["member1"].get("kept"), (
+            "and the binding remembers the residue"
+        )
     finally:
         lab.member(1).delete("mutatingadmissionpolicybinding", place)
         lab.member(1).delete("mutatingadmissionpolicy", place)
@@ -173,10 +192,23 @@ def test_a_person_who_scales_a_copy_by_hand_is_drift(lab: Lab, place: str) -> No
 
 
 def test_somebody_who_keeps_rewriting_a_field_is_named_and_not_fought(lab: Lab, place: str) -> None:
-    lab.hub.apply(policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1")), config_map("app", place, a="1"))
+    lab.hub.apply(
+        policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1")),
+        config_map("app", place, a="1"),
+    )
     eventually(lambda: data(lab.member(1), "app", place) == {"a": "1"})
     for attempt in range(6):
-        lab.member(1).run("patch", "configmap", "app", "-n", place, "--field-manager=rival", "--type=merge", "-p", json.dumps({"data": {"a": f"rival-{attempt}"}}))
+        lab.member(1).run(
+            "patch",
+            "configmap",
+            "app",
+            "-n",
+            place,
+            "--field-manager=rival",
+            "--type=merge",
+            "-p",
+            json.dumps({"data": {"a": f"rival-{attempt}"}}),
+        )
         time.sleep(0.4)
     line = eventually(lambda: _contested(lab, place))
     assert "rival" in line["error"]
@@ -189,9 +221,13 @@ def _contested(lab: Lab, place: str) -> dict[str, str] | None:
 
 
 def test_a_foreign_object_is_refused_by_name_and_taken_over_only_when_told(lab: Lab, place: str) -> None:
-    lab.member(1).apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}, config_map("app", place, theirs="yes"))
+    lab.member(1).apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}}, config_map("app", place, theirs="yes")
+    )
     chosen = selector("ConfigMap", "app", api="v1")
-    lab.hub.apply(policy("app", place, chosen, placement=on("member1", "member2")), config_map("app", place, ours="yes"))
+    lab.hub.apply(
+        policy("app", place, chosen, placement=on("member1", "member2")), config_map("app", place, ours="yes")
+    )
     eventually(lambda: data(lab.member(2), "app", place) == {"ours": "yes"})
     line = eventually(lambda: _refused(lab, place))
     assert f"ConfigMap {place}/app exists and it is not ours" in line["error"]
@@ -229,7 +265,13 @@ def test_all_seven_kinds_of_overriders_in_their_order(lab: Lab, place: str) -> N
     lab.hub.apply(
         override("all", place, rule, selectors=[selector(name="web")]),
         override("field", place, embedded, selectors=[selector("ConfigMap", "app", api="v1")]),
-        policy("web", place, selector(name="web"), selector("ConfigMap", "app", api="v1"), placement=on("member1", "member2")),
+        policy(
+            "web",
+            place,
+            selector(name="web"),
+            selector("ConfigMap", "app", api="v1"),
+            placement=on("member1", "member2"),
+        ),
         deployment("web", place, 1, command=["run"], args=["x"]),
         config_map("app", place, **{"config.yaml": "level: info\nother: 1\n"}),
     )
@@ -256,7 +298,13 @@ def test_a_new_override_reaches_what_is_placed_and_leaves_with_its_policy(lab: L
 
 def test_preserve_resources_on_deletion_leaves_the_copies_unmarked(lab: Lab, place: str) -> None:
     lab.hub.apply(
-        policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1"), preserveResourcesOnDeletion=True),
+        policy(
+            "app",
+            place,
+            selector("ConfigMap", "app", api="v1"),
+            placement=on("member1"),
+            preserveResourcesOnDeletion=True,
+        ),
         config_map("app", place),
     )
     eventually(lambda: lab.hub.settled("ConfigMap", "app", place, group=""))
@@ -278,7 +326,9 @@ def test_suspension_stops_sending(lab: Lab, place: str, suspension: Manifest, ch
     lab.hub.apply(policy("app", place, chosen, placement=on("member1", "member2")), config_map("app", place, a="1"))
     eventually(lambda: lab.hub.settled("ConfigMap", "app", place, group=""))
     lab.hub.apply(policy("app", place, chosen, placement=on("member1", "member2"), suspension=suspension))
-    eventually(lambda: "Suspended" in {line.get("reason") for line in lab.hub.members("ConfigMap", "app", place, "").values()})
+    eventually(
+        lambda: "Suspended" in {line.get("reason") for line in lab.hub.members("ConfigMap", "app", place, "").values()}
+    )
     lab.hub.apply(config_map("app", place, a="2"))
     for number in (1, 2):
         if number in changed:
@@ -300,19 +350,36 @@ def test_a_job_divides_parallelism_and_completions(lab: Lab, place: str) -> None
         },
     }  # fmt: skip
     lab.hub.apply(
-        policy("sum", place, selector("Job", "sum", api="batch/v1"), placement=on("member1", "member2") | weights(member1=1, member2=2)), job
+        policy(
+            "sum",
+            place,
+            selector("Job", "sum", api="batch/v1"),
+            placement=on("member1", "member2") | weights(member1=1, member2=2),
+        ),
+        job,
     )
     eventually(lambda: lab.hub.settled("Job", "sum", place, group="batch"))
     specs = {number: lab.member(number).get("job", "sum", place)["spec"] for number in (1, 2)}
-    assert {number: (spec["parallelism"], spec["completions"]) for number, spec in specs.items()} == {1: (1, 2), 2: (2, 4)}
+    assert {number: (spec["parallelism"], spec["completions"]) for number, spec in specs.items()} == {
+        1: (1, 2),
+        2: (2, 4),
+    }
     assert "ttlSecondsAfterFinished" not in specs[1], "the hub alone ends finished Jobs by time"
     lab.hub.run("wait", "--for=condition=complete", "job/sum", "-n", place, "--timeout=20s")
 
 
 def test_tracking_metadata_of_other_tools_does_not_travel(lab: Lab, place: str) -> None:
     manifest = config_map("app", place)
-    manifest["metadata"]["annotations"] = {"argocd.argoproj.io/tracking-id": "x", "meta.helm.sh/release-name": "y", "keep": "me"}
-    manifest["metadata"]["labels"] = {"app.kubernetes.io/managed-by": "Helm", "kustomize.toolkit.fluxcd.io/name": "z", "app": "kept"}
+    manifest["metadata"]["annotations"] = {
+        "argocd.argoproj.io/tracking-id": "x",
+        "meta.helm.sh/release-name": "y",
+        "keep": "me",
+    }
+    manifest["metadata"]["labels"] = {
+        "app.kubernetes.io/managed-by": "Helm",
+        "kustomize.toolkit.fluxcd.io/name": "z",
+        "app": "kept",
+    }
     lab.hub.apply(policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1")), manifest)
     found = eventually(lambda: lab.member(1).get("configmap", "app", place))["metadata"]
     ours = {key for key in {**found["annotations"], **found["labels"]} if not key.startswith("federation.dev/")}

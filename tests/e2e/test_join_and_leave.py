@@ -1,7 +1,7 @@
 """Members come and go: rights, tokens, refusals, health, and what happens to their copies."""
 
 import base64
-import datetime
+import datetime as dt
 import json
 import time
 
@@ -44,7 +44,9 @@ def fourth(lab: Lab):
 
 
 def test_join_prints_the_rights_before_it_makes_them_and_stores_no_admin_credentials(lab: Lab, fourth: str) -> None:
-    printed = fourth.index("apps: daemonsets, deployments, replicasets, statefulsets [get list watch create patch delete]")
+    printed = fourth.index(
+        "apps: daemonsets, deployments, replicasets, statefulsets [get list watch create patch delete]"
+    )
     assert printed < fourth.index("member4 is created")
     role = lab.member(4).get("clusterrole", "federation-hub")
     verbs = {verb for rule in role["rules"] for verb in rule["verbs"]}
@@ -54,9 +56,16 @@ def test_join_prints_the_rights_before_it_makes_them_and_stores_no_admin_credent
     assert not {"clusterroles", "roles", "rolebindings", "clusterrolebindings"} & resources
     secret = lab.hub.get("secret", "cluster-member4", "federation-system")
     assert set(secret["data"]) == {"token", "ca.crt"}
-    claims = json.loads(base64.urlsafe_b64decode(base64.b64decode(secret["data"]["token"]).decode().split(".")[1] + "=="))
+    claims = json.loads(
+        base64.urlsafe_b64decode(base64.b64decode(secret["data"]["token"]).decode().split(".")[1] + "==")
+    )
     assert claims["kubernetes.io"]["serviceaccount"]["name"] == "federation-hub"
-    status = eventually(lambda: (lab.hub.get("cluster", "member4")["status"]).get("resourceSummary") and lab.hub.get("cluster", "member4")["status"])
+    status = eventually(
+        lambda: (
+            (lab.hub.get("cluster", "member4")["status"]).get("resourceSummary")
+            and lab.hub.get("cluster", "member4")["status"]
+        )
+    )
     assert status["kubernetesVersion"].startswith("v1.")
     assert status["nodeSummary"] == {"totalNum": 3, "readyNum": 3}
     assert status["resourceSummary"]["allocatable"]["cpu"] == "96"
@@ -149,16 +158,34 @@ def test_a_kubeconfig_that_points_nowhere_is_named(lab: Lab, tmp_path) -> None:
     broken.write_text(json.dumps(config))
     said = lab.fedctl("join", "x", "--kubeconfig", str(broken), fails=True)
     assert "127.0.0.1:1" in said
-    assert "contexts has no entry 'absent'" in lab.fedctl("join", "x", "--kubeconfig", str(broken), "--context", "absent", fails=True)
+    assert "contexts has no entry 'absent'" in lab.fedctl(
+        "join", "x", "--kubeconfig", str(broken), "--context", "absent", fails=True
+    )
 
 
-def test_a_kind_that_may_not_be_written_becomes_a_condition_with_the_command_that_mends_it(lab: Lab, place: str) -> None:
+def test_a_kind_that_may_not_be_written_becomes_a_condition_with_the_command_that_mends_it(
+    lab: Lab, place: str
+) -> None:
     for cluster in (lab.hub, lab.member(1)):
         cluster.apply(CRD)
         cluster.run("wait", "--for=condition=Established", "crd/widgets.join.test", "--timeout=20s")
     try:
-        lab.hub.apply(policy("w", place, selector("Widget", api="join.test/v1"), placement={"clusterAffinity": {"clusterNames": ["member1"]}}))
-        lab.hub.apply({"apiVersion": "join.test/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": place}, "spec": {"a": 1}})
+        lab.hub.apply(
+            policy(
+                "w",
+                place,
+                selector("Widget", api="join.test/v1"),
+                placement={"clusterAffinity": {"clusterNames": ["member1"]}},
+            )
+        )
+        lab.hub.apply(
+            {
+                "apiVersion": "join.test/v1",
+                "kind": "Widget",
+                "metadata": {"name": "w", "namespace": place},
+                "spec": {"a": 1},
+            }
+        )
         said = eventually(lambda: _forbidden(lab, place))
         assert "widgets.join.test" in said["message"]
         assert "fedctl allow member1" in said["message"]
@@ -184,7 +211,14 @@ def test_a_custom_resource_follows_as_soon_as_its_crd_is_in_the_member(lab: Lab,
         cluster.run("wait", "--for=condition=Established", "crd/widgets.late.test", "--timeout=20s")
     lab.fedctl("allow", "member1", "widgets.late.test", "--kubeconfig", str(lab.member(1).kubeconfig))
     try:
-        lab.hub.apply(policy("w", place, selector("Widget", api="late.test/v1"), placement={"clusterAffinity": {"clusterNames": ["member1", "member2"]}}))
+        lab.hub.apply(
+            policy(
+                "w",
+                place,
+                selector("Widget", api="late.test/v1"),
+                placement={"clusterAffinity": {"clusterNames": ["member1", "member2"]}},
+            )
+        )
         lab.hub.apply({"apiVersion": "late.test/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": place}})
         eventually(lambda: lab.member(1).get("widgets.late.test", "w", place))
         assert set(lab.hub.targets("Widget", "w", place, "late.test")) == {"member1"}
@@ -208,10 +242,19 @@ def test_kubectl_apply_of_a_cluster_joins_it_too_and_a_missing_secret_is_named(l
         assert said["status"] == "False"
         assert "Secret federation-system/by-hand does not exist" in said["message"]
         lab.member(4).run("create", "serviceaccount", "robot", "-n", "default")
-        lab.member(4).run("create", "clusterrolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=default:robot")
+        lab.member(4).run(
+            "create", "clusterrolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=default:robot"
+        )
         token = lab.member(4).run("create", "token", "robot", "--duration=1h").strip()
         ca = (lab.member(4).kubeconfig.parent / "pki" / "ca.crt").read_text()
-        lab.hub.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "by-hand", "namespace": "federation-system"}, "stringData": {"token": token, "ca.crt": ca}})
+        lab.hub.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "by-hand", "namespace": "federation-system"},
+                "stringData": {"token": token, "ca.crt": ca},
+            }
+        )
         eventually(lambda: condition(lab, "byhand", "Joined").get("status") == "True")
         eventually(lambda: condition(lab, "byhand", "Ready").get("status") == "True")
     finally:
@@ -223,8 +266,12 @@ def test_kubectl_apply_of_a_cluster_joins_it_too_and_a_missing_secret_is_named(l
 
 def test_a_bad_cluster_manifest_is_refused_at_admission(lab: Lab) -> None:
     spec = {"syncMode": "Push"}
-    assert "needs apiEndpoint and secretRef" in lab.hub.refuses({"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": spec})
-    assert "spec.syncMode" in lab.hub.refuses({"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": {"syncMode": "Maybe"}})
+    assert "needs apiEndpoint and secretRef" in lab.hub.refuses(
+        {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": spec}
+    )
+    assert "spec.syncMode" in lab.hub.refuses(
+        {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": {"syncMode": "Maybe"}}
+    )
 
 
 def token_of(lab: Lab, name: str) -> str:
@@ -243,10 +290,17 @@ def test_a_token_is_renewed_before_it_ends(lab: Lab, place: str) -> None:
         lab.process.restart()
 
 
-def test_a_token_that_ran_out_is_told_and_mended_by_the_command_that_is_named(lab: Lab, place: str, fourth: str) -> None:
+def test_a_token_that_ran_out_is_told_and_mended_by_the_command_that_is_named(
+    lab: Lab, place: str, fourth: str
+) -> None:
     everywhere(lab, place)
     expired = _expired(lab, token_of(lab, "member4"))
-    lab.hub.patch("secret", "cluster-member4", "federation-system", {"data": {"token": base64.b64encode(expired.encode()).decode()}})
+    lab.hub.patch(
+        "secret",
+        "cluster-member4",
+        "federation-system",
+        {"data": {"token": base64.b64encode(expired.encode()).decode()}},
+    )
     said = eventually(lambda: _unauthorized(lab))
     assert "fedctl join member4 --renew" in said["message"]
     assert "the token ended at" in said["message"]
@@ -265,7 +319,7 @@ def _expired(lab: Lab, token: str) -> str:
     """The same token with an end in the past, signed with the member's own key: what a token is after its life."""
     header, payload, _ = token.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    ended = datetime.datetime.now(datetime.UTC).timestamp() - 600
+    ended = dt.datetime.now(dt.UTC).timestamp() - 600
     claims.update(exp=int(ended), iat=int(ended - 3600), nbf=int(ended - 3600))
     body = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     key = serialization.load_pem_private_key((lab.member(4).kubeconfig.parent / "pki" / "sa.key").read_bytes(), None)

@@ -64,7 +64,7 @@ SCENARIOS: dict[str, Scenario] = {
     "binding deleted by hand": (
         _placed,
         lambda lab, place: lab.hub.run("delete", "rb", "--all", "-n", place, "--wait=false") and None,
-        lambda lab, place: _settled({"member1": 1, "member2": 2})(lab, place),
+        _settled({"member1": 1, "member2": 2}),
     ),
 }  # fmt: skip
 

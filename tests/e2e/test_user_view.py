@@ -21,13 +21,20 @@ def test_get_clusters_lists_health_place_and_room(lab: Lab) -> None:
     text = lab.fedctl("get", "clusters")
     assert text.splitlines()[0].split()[:4] == ["NAME", "JOINED", "READY", "VERSION"]
     rows = json.loads(lab.fedctl("get", "clusters", "-o", "json"))
-    assert {row["name"]: row["region"] for row in rows if row["name"] != "member4"} == {"member1": "eu", "member2": "eu", "member3": "us"}
+    assert {row["name"]: row["region"] for row in rows if row["name"] != "member4"} == {
+        "member1": "eu",
+        "member2": "eu",
+        "member3": "us",
+    }
 
 
 def test_get_of_an_application_shows_each_cluster_with_its_pods(lab: Lab, place: str) -> None:
     web(lab, place)
     rows = yaml.safe_load(lab.fedctl("get", "deploy/web", "-n", place, "-o", "yaml"))
-    assert {row["cluster"]: (row["share"], row["ready"], len(row["pods"])) for row in rows} == {"member1": (1, "1/1", 1), "member2": (2, "2/2", 2)}
+    assert {row["cluster"]: (row["share"], row["ready"], len(row["pods"])) for row in rows} == {
+        "member1": (1, "1/1", 1),
+        "member2": (2, "2/2", 2),
+    }
     bindings = json.loads(lab.fedctl("get", "bindings", "-n", place, "-o", "json"))
     assert [(one["template"], one["wanted"], one["ready"]) for one in bindings] == [("Deployment/web", 3, 3)]
 
@@ -45,7 +52,10 @@ def test_explain_tells_policy_verdicts_numbers_and_shares(lab: Lab, place: str) 
 
 
 def test_explain_of_an_unclaimed_object_names_the_nearest_policy_and_the_term_that_failed(lab: Lab, place: str) -> None:
-    lab.hub.apply(policy("near", place, selector("ConfigMap", "other", api="v1"), placement=on("member1")), config_map("app", place))
+    lab.hub.apply(
+        policy("near", place, selector("ConfigMap", "other", api="v1"), placement=on("member1")),
+        config_map("app", place),
+    )
     text = lab.fedctl("explain", "cm/app", "-n", place)
     assert "none claims it" in text
     assert "PropagationPolicy near: name other is not app" in text
@@ -56,7 +66,9 @@ def test_render_shows_what_a_member_gets_and_what_differs(lab: Lab, place: str) 
     rendered = yaml.safe_load(lab.fedctl("render", "deploy/web", "-n", place, "--cluster", "member2"))
     assert rendered["spec"]["replicas"] == 2
     assert "status" not in rendered
-    assert "holds what was rendered" in lab.fedctl("render", "deploy/web", "-n", place, "--cluster", "member2", "--diff")
+    assert "holds what was rendered" in lab.fedctl(
+        "render", "deploy/web", "-n", place, "--cluster", "member2", "--diff"
+    )
     lab.process.stop()
     lab.member(2).run("scale", "deployment/web", "-n", place, "--replicas=5")
     differs = lab.fedctl("render", "deploy/web", "-n", place, "--cluster", "member2", "--diff", fails=1)

@@ -21,7 +21,12 @@ def shares(lab: Lab, name: str, place: str) -> dict[str, int]:
 
 def test_a_weighted_deployment_is_divided_runs_and_reports_one_status(lab: Lab, place: str) -> None:
     lab.hub.apply(
-        policy("web", place, selector(name="web"), placement=on("member1", "member2", "member3") | weights(member1=1, member2=2, member3=3)),
+        policy(
+            "web",
+            place,
+            selector(name="web"),
+            placement=on("member1", "member2", "member3") | weights(member1=1, member2=2, member3=3),
+        ),
         deployment("web", place, 6),
     )
     eventually(lambda: lab.hub.settled("Deployment", "web", place))
@@ -37,7 +42,12 @@ def test_a_weighted_deployment_is_divided_runs_and_reports_one_status(lab: Lab, 
 
 def test_rescaling_restores_the_weights_and_names_its_trigger(lab: Lab, place: str) -> None:
     lab.hub.apply(
-        policy("web", place, selector(name="web"), placement=on("member1", "member2", "member3") | weights(member1=1, member2=2, member3=3)),
+        policy(
+            "web",
+            place,
+            selector(name="web"),
+            placement=on("member1", "member2", "member3") | weights(member1=1, member2=2, member3=3),
+        ),
         deployment("web", place, 6),
     )
     eventually(lambda: lab.hub.settled("Deployment", "web", place))
@@ -145,10 +155,16 @@ def test_affinity_by_labels_fields_names_and_exclusion(lab: Lab, place: str) -> 
             config_map(name, place),
         )
     for name, (_, clusters) in wanted.items():
-        eventually(lambda name=name, clusters=clusters: set(lab.hub.targets("ConfigMap", name, place, group="")) == clusters)
+        eventually(
+            lambda name=name, clusters=clusters: set(lab.hub.targets("ConfigMap", name, place, group="")) == clusters
+        )
         for number in (1, 2, 3):
             here = f"member{number}" in clusters
-            eventually(lambda name=name, number=number, here=here: (lab.member(number).get("configmap", name, place) is not None) == here)
+            eventually(
+                lambda name=name, number=number, here=here: (
+                    (lab.member(number).get("configmap", name, place) is not None) == here
+                )
+            )
 
 
 def test_a_taint_keeps_new_work_out_and_leaves_what_is_there(lab: Lab, place: str) -> None:
@@ -156,11 +172,19 @@ def test_a_taint_keeps_new_work_out_and_leaves_what_is_there(lab: Lab, place: st
     eventually(lambda: len(lab.hub.targets("ConfigMap", "old", place, group="")) == 3)
     lab.hub.patch("cluster", "member2", None, {"spec": {"taints": [{"key": "maintenance", "effect": "NoSchedule"}]}})
     try:
-        lab.hub.apply(policy("new", place, selector("ConfigMap", "new", api="v1"), placement={}), config_map("new", place))
+        lab.hub.apply(
+            policy("new", place, selector("ConfigMap", "new", api="v1"), placement={}), config_map("new", place)
+        )
         eventually(lambda: set(lab.hub.targets("ConfigMap", "new", place, group="")) == {"member1", "member3"})
-        assert "TaintToleration 1: member2 maintenance:NoSchedule" in lab.hub.status("ConfigMap", "new", place, "")["decision"]["refused"]
+        assert (
+            "TaintToleration 1: member2 maintenance:NoSchedule"
+            in lab.hub.status("ConfigMap", "new", place, "")["decision"]["refused"]
+        )
         tolerant = {"clusterTolerations": [{"key": "maintenance", "operator": "Exists"}]}
-        lab.hub.apply(policy("brave", place, selector("ConfigMap", "brave", api="v1"), placement=tolerant), config_map("brave", place))
+        lab.hub.apply(
+            policy("brave", place, selector("ConfigMap", "brave", api="v1"), placement=tolerant),
+            config_map("brave", place),
+        )
         eventually(lambda: len(lab.hub.targets("ConfigMap", "brave", place, group="")) == 3)
         always(lambda: len(lab.hub.targets("ConfigMap", "old", place, group="")) == 3, seconds=1)
     finally:
@@ -204,6 +228,10 @@ def test_events_on_the_template_say_placed_moved_refused(lab: Lab, place: str) -
     lab.hub.apply(policy("lost", place, selector(name="lost"), placement=on("nowhere")), deployment("lost", place, 1))
 
     def reasons() -> set[tuple[str, str]]:
-        return {(one["involvedObject"]["name"], one["reason"]) for one in lab.hub.every("events", place) if one["involvedObject"]["kind"] == "Deployment"}
+        return {
+            (one["involvedObject"]["name"], one["reason"])
+            for one in lab.hub.every("events", place)
+            if one["involvedObject"]["kind"] == "Deployment"
+        }
 
     eventually(lambda: {("web", "Placed"), ("web", "Moved"), ("lost", "Refused")} <= reasons())

@@ -35,9 +35,15 @@ def windows(lab: Lab, found: list[list[Request]]) -> int:
     settling = 0.0
     for log in found:
         applied = [one.time for one in log if one.user == HUB_USER and one.writes]
-        moved = [one.time for one in log if one.user != HUB_USER and one.resource == "deployments" and one.subresource == "status"]
+        moved = [
+            one.time
+            for one in log
+            if one.user != HUB_USER and one.resource == "deployments" and one.subresource == "status"
+        ]
         if applied and moved:
-            settling = max(settling, (datetime.fromisoformat(max(moved)) - datetime.fromisoformat(min(applied))).total_seconds())
+            settling = max(
+                settling, (datetime.fromisoformat(max(moved)) - datetime.fromisoformat(min(applied))).total_seconds()
+            )
     ends, length, count = 0.2, 0.2, 0
     while settling > ends - 0.05:
         count, length = count + 1, length * 2
@@ -45,10 +51,17 @@ def windows(lab: Lab, found: list[list[Request]]) -> int:
     return count
 
 
-def spent(lab: Lab, place: str, members: int, act: Callable[[], object], done: Callable[[], object]) -> tuple[list[str], list[list[str]], int]:
+def spent(
+    lab: Lab, place: str, members: int, act: Callable[[], object], done: Callable[[], object]
+) -> tuple[list[str], list[list[str]], int]:
     """(our hub requests, our writes a member, requests that further windows may cost) until `done` and a little longer."""
     time.sleep(0.6)
-    with lab.hub.counting() as hub, lab.member(1).counting() as one, lab.member(2).counting() as two, lab.member(3).counting() as three:
+    with (
+        lab.hub.counting() as hub,
+        lab.member(1).counting() as one,
+        lab.member(2).counting() as two,
+        lab.member(3).counting() as three,
+    ):
         act()
         eventually(done, every=0.2)
         time.sleep(1.0)
@@ -59,7 +72,9 @@ def spent(lab: Lab, place: str, members: int, act: Callable[[], object], done: C
 @pytest.mark.parametrize("members", [1, 3])
 def test_create_rescale_image_override_and_delete_stay_in_the_budget(lab: Lab, place: str, members: int) -> None:
     names = [f"member{number}" for number in range(1, members + 1)]
-    lab.hub.apply(policy("web", place, selector(name="web"), selector("ConfigMap", "warm", api="v1"), placement=on(*names)))
+    lab.hub.apply(
+        policy("web", place, selector(name="web"), selector("ConfigMap", "warm", api="v1"), placement=on(*names))
+    )
     for number in range(1, members + 1):
         lab.member(number).run("create", "namespace", place)
     time.sleep(0.5)
@@ -84,7 +99,13 @@ def test_create_rescale_image_override_and_delete_stay_in_the_budget(lab: Lab, p
     assert len(hub) <= 3 + more, f"rescale: decision, members, template status: {hub}"
     assert all(len(one) == 1 for one in writes), writes
     image = "registry.test/app:2"
-    hub, writes, more = spent(lab, place, members, lambda: lab.hub.run("set", "image", "deployment/web", "-n", place, f"app={image}"), settled(3, image))
+    hub, writes, more = spent(
+        lab,
+        place,
+        members,
+        lambda: lab.hub.run("set", "image", "deployment/web", "-n", place, f"app={image}"),
+        settled(3, image),
+    )
     assert len(hub) <= 2 + more, f"new image: members, template status: {hub}"
     assert all(len(one) == 1 for one in writes), writes
     rule = {"overriders": {"annotationsOverrider": [{"operator": "add", "value": {"note": "x"}}]}}
@@ -92,7 +113,9 @@ def test_create_rescale_image_override_and_delete_stay_in_the_budget(lab: Lab, p
     hub, writes, more = spent(lab, place, members, lambda: lab.hub.apply(new), lambda: _noted(lab, members, place))
     assert len(hub) <= 2 + more, f"new override: members, template status: {hub}"
     assert all(len(one) == 1 for one in writes), writes
-    hub, writes, more = spent(lab, place, members, lambda: lab.hub.delete("deployment", "web", place), lambda: lab.hub.binding(*web) is None)
+    hub, writes, more = spent(
+        lab, place, members, lambda: lab.hub.delete("deployment", "web", place), lambda: lab.hub.binding(*web) is None
+    )
     assert len(hub) <= 2, f"delete: the look that proves it, and the finalizer: {hub}"
     assert all(len(one) == 1 for one in writes), writes
 
@@ -106,10 +129,19 @@ def test_a_restart_without_drift_writes_nothing_anywhere(lab: Lab, place: str) -
     lab.hub.apply(policy("web", place, selector(name="web")), deployment("web", place, 2))
     eventually(lambda: lab.hub.settled("Deployment", "web", place))
     time.sleep(1)
-    with lab.hub.counting() as hub, lab.member(1).counting() as one, lab.member(2).counting() as two, lab.member(3).counting() as three:
+    with (
+        lab.hub.counting() as hub,
+        lab.member(1).counting() as one,
+        lab.member(2).counting() as two,
+        lab.member(3).counting() as three,
+    ):
         lab.process.restart()
         time.sleep(3)
-    writes = [str(entry) for entry in hub if entry.user == HUB_USER and entry.writes and (entry.resource, entry.subresource) not in FREE]
+    writes = [
+        str(entry)
+        for entry in hub
+        if entry.user == HUB_USER and entry.writes and (entry.resource, entry.subresource) not in FREE
+    ]
     assert writes == []
     assert [member_writes(found) for found in (one, two, three)] == [[], [], []]
 

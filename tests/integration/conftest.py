@@ -1,14 +1,14 @@
-"""The API servers that the semantics are tested on: the sandbox, and a real one where FEDERATION_REAL_API names it.
+"""The API servers that the semantics are tested on: the sandbox, and a real one (marked e2e), which keeps it honest.
 
-FEDERATION_REAL_API is the path of a kubeconfig of a server with a controller manager (garbage collector and namespace
-controllers at least). The tests make namespaces and definitions of their own there, and remove them.
+The real one is a hub of hack/clusters: API server, garbage collector and namespace controller. FEDERATION_REAL_API may
+name the kubeconfig of another one. The tests make namespaces and definitions of their own there, and remove them.
 """
 
 import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,16 +17,29 @@ import orjson
 import pytest
 
 from federation.kube.client import Client
-from federation.kube.credentials import from_kubeconfig
+from federation.kube.credentials import Credentials
 from federation.kube.errors import NotFound
 from federation.kube.resource import CONFIG_MAPS, CRDS, NAMESPACES, Resource
 from federation.kube.transport import AioTransport, Response, Transport
 from federation.sandbox import ApiServer
+from hack.lab.sets import ClusterSet
 
-REAL = os.environ.get("FEDERATION_REAL_API")
-KINDS = [pytest.param("sandbox", id="sandbox")]
-if REAL:
-    KINDS.append(pytest.param("real", id="real", marks=pytest.mark.e2e))
+KINDS = [pytest.param("sandbox", id="sandbox"), pytest.param("real", id="real", marks=pytest.mark.e2e)]
+
+
+@pytest.fixture(scope="session")
+def real_api() -> Iterator[str]:
+    """Path of a kubeconfig of a real API server."""
+    named = os.environ.get("FEDERATION_REAL_API")
+    if named:
+        yield named
+        return
+    clusters = ClusterSet(f"api-{os.getpid()}")
+    clusters.up(members=0)
+    try:
+        yield str(clusters.kubeconfig("hub"))
+    finally:
+        clusters.down()
 
 
 @dataclass
@@ -125,7 +138,7 @@ async def api(request: pytest.FixtureRequest) -> AsyncIterator[Api]:
     sandbox = None
     transport: Transport
     if request.param == "real":
-        transport = AioTransport(from_kubeconfig(REAL, None))
+        transport = AioTransport(Credentials.from_kubeconfig(request.getfixturevalue("real_api")))
     else:
         sandbox = ApiServer()
         transport = sandbox.transport()

@@ -222,8 +222,8 @@ async def test_a_json_patch_is_done_as_a_whole_or_not_at_all(api: Api) -> None:
     await api.create(data={"x": "1"})
     write = {"op": "replace", "path": "/data/x", "value": "2"}
 
+    test = {"op": "test", "path": "/data/x", "value": "9"}
     with pytest.raises(Invalid) as caught:
-        test = {"op": "test", "path": "/data/x", "value": "9"}
         await api.client.json_patch(CONFIG_MAPS, "a", api.namespace, [write, test])
     assert caught.value.status == 422
     assert (await api.get())["data"] == {"x": "1"}

@@ -9,7 +9,9 @@ from federation.schedule.errors import ScheduleError
 
 NAMES = st.sampled_from([f"m{number}" for number in range(8)])
 VOTES = st.dictionaries(NAMES, st.integers(0, 1000), min_size=1).filter(lambda votes: any(votes.values()))
-ROOMS = st.dictionaries(NAMES, st.integers(0, 40), min_size=1).map(lambda free: [Room(name, count) for name, count in free.items()])
+ROOMS = st.dictionaries(NAMES, st.integers(0, 40), min_size=1).map(
+    lambda free: [Room(name, count) for name, count in free.items()]
+)
 
 
 def plain(seats: int, votes: dict[str, int], *, descending: bool) -> dict[str, int]:
@@ -17,14 +19,23 @@ def plain(seats: int, votes: dict[str, int], *, descending: bool) -> dict[str, i
     result = dict.fromkeys(votes, 0)
     order = sorted(votes, reverse=descending)
     for _ in range(seats):
-        best = min((name for name in order if votes[name]), key=lambda name: (-votes[name] / (2 * result[name] + 1), result[name], order.index(name)))
+        best = min(
+            (name for name in order if votes[name]),
+            key=lambda name: (-votes[name] / (2 * result[name] + 1), result[name], order.index(name)),
+        )
         result[best] += 1
     return result
 
 
-@given(st.integers(0, 60), st.dictionaries(NAMES, st.integers(0, 50), min_size=1).filter(lambda votes: any(votes.values())), st.booleans())
+@given(
+    st.integers(0, 60),
+    st.dictionaries(NAMES, st.integers(0, 50), min_size=1).filter(lambda votes: any(votes.values())),
+    st.booleans(),
+)
 def test_the_fast_method_is_the_definition(seats: int, votes: dict[str, int], descending: bool) -> None:
-    assert webster(seats, votes, descending=descending) == dict(sorted(plain(seats, votes, descending=descending).items()))
+    assert webster(seats, votes, descending=descending) == dict(
+        sorted(plain(seats, votes, descending=descending).items())
+    )
 
 
 @given(st.integers(0, 100_000), VOTES)
@@ -38,8 +49,15 @@ def test_raising_the_total_lowers_no_share(seats: int, votes: dict[str, int]) ->
     assert all(after[name] >= before[name] for name in before)
 
 
-@given(st.sampled_from(["DynamicWeight", "Aggregated"]), ROOMS, st.lists(st.integers(0, 120), min_size=1, max_size=6), st.text(max_size=4))
-def test_a_sequence_of_sizes_never_moves_more_than_it_must(strategy: str, rooms: list[Room], sizes: list[int], uid: str) -> None:
+@given(
+    st.sampled_from(["DynamicWeight", "Aggregated"]),
+    ROOMS,
+    st.lists(st.integers(0, 120), min_size=1, max_size=6),
+    st.text(max_size=4),
+)
+def test_a_sequence_of_sizes_never_moves_more_than_it_must(
+    strategy: str, rooms: list[Room], sizes: list[int], uid: str
+) -> None:
     held: dict[str, int] = {}
     for wanted in sizes:
         free = [Room(room.name, max(0, room.free - held.get(room.name, 0))) for room in rooms]

@@ -36,7 +36,9 @@ class Server:
         self.version += 1
         kind = "MODIFIED" if name in self.objects else "ADDED"
         uid = self.objects[name]["metadata"]["uid"] if name in self.objects else f"{name}-{self.version}"
-        self.objects[name] = {"metadata": {"name": name, "namespace": "n", "uid": uid, "resourceVersion": str(self.version)}}
+        self.objects[name] = {
+            "metadata": {"name": name, "namespace": "n", "uid": uid, "resourceVersion": str(self.version)}
+        }
         self._emit(kind, self.objects[name])
 
     def delete(self, name: str) -> None:
@@ -66,7 +68,9 @@ class Server:
                 raise Unavailable(0, "Down", "connection refused")
             return Response(500, {}, b"{}")
         items = list(self.objects.values())
-        return Response(200, {}, json.dumps({"metadata": {"resourceVersion": str(self.version)}, "items": items}).encode())
+        return Response(
+            200, {}, json.dumps({"metadata": {"resourceVersion": str(self.version)}, "items": items}).encode()
+        )
 
     @asynccontextmanager
     async def stream(self, path: str, **_: Any) -> AsyncIterator["Watch"]:
@@ -128,7 +132,9 @@ STEPS = st.lists(
         st.tuples(st.just("delete"), st.sampled_from("abc")),
         st.tuples(st.just("forget"), st.just("")),
         st.tuples(st.just("hang up"), st.just("")),
-        st.tuples(st.just("fault"), st.sampled_from(["list down", "list error", "watch error", "watch garbage", "watch cut"])),
+        st.tuples(
+            st.just("fault"), st.sampled_from(["list down", "list error", "watch error", "watch garbage", "watch cut"])
+        ),
         st.tuples(st.just("wait"), st.just("")),
     ),
     max_size=25,
@@ -191,7 +197,15 @@ async def test_silence_breaks_a_frozen_watch() -> None:
     reflector = Reflector(Client(server, name="s"), CONFIG_MAPS, store, silence=0.05)  # type: ignore[arg-type]
     running = asyncio.create_task(reflector.run())
     await asyncio.wait_for(store.wait_synced(), 1)
-    server.events.append((99, {"type": "ADDED", "object": {"metadata": {"name": "late", "namespace": "n", "uid": "l", "resourceVersion": "99"}}}))
+    server.events.append(
+        (
+            99,
+            {
+                "type": "ADDED",
+                "object": {"metadata": {"name": "late", "namespace": "n", "uid": "l", "resourceVersion": "99"}},
+            },
+        )
+    )
     async with asyncio.timeout(2):
         while store.get("n", "late") is None:
             await asyncio.sleep(0.01)
@@ -223,7 +237,9 @@ def test_an_own_write_is_never_undone_by_an_older_event() -> None:
     store = Store("v1", "ConfigMap")
 
     def raw(version: int) -> bytes:
-        return json.dumps({"metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": str(version)}}).encode()
+        return json.dumps(
+            {"metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": str(version)}}
+        ).encode()
 
     store.put(raw(5))
     store.learn(raw(7))

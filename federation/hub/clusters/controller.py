@@ -131,7 +131,9 @@ class Clusters:
             {"op": "add", "path": "/status", "value": status},
         ]
         try:
-            written = await self._caches.client.json_patch(CLUSTERS, member.name, None, operations, subresource="status")
+            written = await self._caches.client.json_patch(
+                CLUSTERS, member.name, None, operations, subresource="status"
+            )
         except (Conflict, Invalid, NotFound) as error:
             log.debug("status of cluster %s: %s", member.name, error.message)
             return

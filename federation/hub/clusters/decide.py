@@ -127,7 +127,12 @@ def plan(
         )  # fmt: skip
     elif COMPLETE_APIS in known:
         conditions.append(known[COMPLETE_APIS])
-    status: Manifest = {**stored, "observedGeneration": generation, "conditions": conditions, "taints": _taints(health, stored, observed_at)}
+    status: Manifest = {
+        **stored,
+        "observedGeneration": generation,
+        "conditions": conditions,
+        "taints": _taints(health, stored, observed_at),
+    }
     if not status["taints"]:
         del status["taints"]
     if version:
@@ -146,7 +151,10 @@ def plan(
         }
         before = stored.get("resourceSummary") or {}
         same = all(before.get(name) == value for name, value in summary.items())
-        status["resourceSummary"] = {**summary, "observedAt": before.get("observedAt", observed_at) if same else observed_at}
+        status["resourceSummary"] = {
+            **summary,
+            "observedAt": before.get("observedAt", observed_at) if same else observed_at,
+        }
     return None if status == stored else status
 
 

@@ -69,7 +69,8 @@ class Detect:
                 run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="detect"), name="detect"
             )
             group.create_task(
-                run_workers(self._status_queue, self._write_status, workers=2, name="policy-status"), name="policy-status"
+                run_workers(self._status_queue, self._write_status, workers=2, name="policy-status"),
+                name="policy-status",
             )
 
     def _template_changed(self, resource: Resource, change: Change) -> None:
@@ -120,7 +121,13 @@ class Detect:
         resource, policy = manifest["spec"]["resource"], manifest["spec"].get("policy")
         if policy:
             self._mark_status_key((policy["kind"], policy.get("namespace") or "", policy["name"]))
-        if old and new and old.generation == new.generation and old.deleting == new.deleting and old.owners == new.owners:
+        if (
+            old
+            and new
+            and old.generation == new.generation
+            and old.deleting == new.deleting
+            and old.owners == new.owners
+        ):
             return
         if old is None:
             self._watch_kind(resource["apiVersion"], resource["kind"])

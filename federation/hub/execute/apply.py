@@ -46,7 +46,9 @@ class Applier:
         elif plan.step is Step.UNMARK and plan.manifest is not None:
             await self.unmark(member, resource, plan.manifest)
         elif plan.step is Step.CREATE and plan.manifest is not None:
-            return await self._create(member, resource, plan.manifest, template=template, binding=binding, hub_id=hub_id)
+            return await self._create(
+                member, resource, plan.manifest, template=template, binding=binding, hub_id=hub_id
+            )
         elif plan.step is Step.APPLY and plan.manifest is not None:
             return await self._apply(member, resource, plan.manifest)
         return Result()
@@ -55,7 +57,12 @@ class Applier:
         """Delete a copy, by UID and resourceVersion (I6)."""
         try:
             await member.client.delete(
-                resource, name, namespace, uid=plan.uid, resource_version=plan.resource_version, propagation="Background"
+                resource,
+                name,
+                namespace,
+                uid=plan.uid,
+                resource_version=plan.resource_version,
+                propagation="Background",
             )
         except NotFound:
             return
@@ -71,7 +78,14 @@ class Applier:
             return
 
     async def _create(
-        self, member: Member, resource: Resource, desired: Manifest, *, template: Manifest, binding: Manifest, hub_id: str
+        self,
+        member: Member,
+        resource: Resource,
+        desired: Manifest,
+        *,
+        template: Manifest,
+        binding: Manifest,
+        hub_id: str,
     ) -> Result:
         namespace, name = desired["metadata"].get("namespace"), desired["metadata"]["name"]
         try:
@@ -83,7 +97,10 @@ class Applier:
             )
             if not is_ours(found, identity):
                 plan = foreign(
-                    found, template=template, desired=desired, policy_resolution=binding["spec"].get("conflictResolution")
+                    found,
+                    template=template,
+                    desired=desired,
+                    policy_resolution=binding["spec"].get("conflictResolution"),
                 )
                 if plan.step is Step.REFUSE or plan.manifest is None:
                     return Result(refused=plan)
@@ -118,7 +135,11 @@ class Applier:
         if isinstance(error, Forbidden):
             return "Forbidden", forbidden(member.name, resource, error), 15.0
         if isinstance(error, Unauthorized):
-            return "Unauthorized", f"the member refuses our token; run: fedctl join {member.name} --renew --kubeconfig F", 15.0
+            return (
+                "Unauthorized",
+                f"the member refuses our token; run: fedctl join {member.name} --renew --kubeconfig F",
+                15.0,
+            )
         if isinstance(error, Invalid):
             return "Invalid", error.message, 60.0
         if isinstance(error, Conflict | AlreadyExists):
@@ -129,5 +150,11 @@ class Applier:
 
 def forbidden(cluster: str, resource: Resource | None, error: ApiError) -> str:
     """What is missing and the command that mends it."""
-    kind = f"{resource.plural}.{resource.group}" if resource and resource.group else resource.plural if resource else "KIND"
+    kind = (
+        f"{resource.plural}.{resource.group}"
+        if resource and resource.group
+        else resource.plural
+        if resource
+        else "KIND"
+    )
     return f"{error.message}. Run: fedctl allow {cluster} {kind} --kubeconfig F"

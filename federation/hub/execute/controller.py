@@ -9,11 +9,10 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
 
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
-from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.caches import HubCaches
 from federation.hub.execute.apply import Applier
 from federation.hub.execute.decide import (
     Identity,
@@ -83,7 +82,9 @@ class Execute:
         self._fleet.on_state(self._member_changed)
         async with asyncio.TaskGroup() as group:
             workers = self._settings.workers
-            group.create_task(run_workers(self._queue, self._reconcile, workers=workers * 2, name="execute"), name="execute")
+            group.create_task(
+                run_workers(self._queue, self._reconcile, workers=workers * 2, name="execute"), name="execute"
+            )
             group.create_task(self._reporter.run(), name="report")
             group.create_task(self._endings.run(), name="endings")
             group.create_task(self._namespaces.run(), name="namespaces")
@@ -141,7 +142,9 @@ class Execute:
     def _cluster_changed(self, change: Change) -> None:
         """Labels and places of a cluster choose overrides; a leaving cluster gives its copies up."""
         old, new = change.old, change.new
-        if new is None or (old and cluster_facts(old.manifest()) == cluster_facts(new.manifest()) and old.deleting == new.deleting):
+        if new is None or (
+            old and cluster_facts(old.manifest()) == cluster_facts(new.manifest()) and old.deleting == new.deleting
+        ):
             return
         self._enqueue_cluster(new.name)
 
@@ -189,7 +192,12 @@ class Execute:
         """Take one step for one copy: (what it found out, seconds until the next look)."""
         decision = decision_of(binding)
         template = self._caches.template(binding)
-        if decision is None or template is None or template.deleting or template.uid != binding["spec"]["resource"]["uid"]:
+        if (
+            decision is None
+            or template is None
+            or template.deleting
+            or template.uid != binding["spec"]["resource"]["uid"]
+        ):
             return None, None
         cluster, body = key[2], template.manifest()
         entry = self._caches.clusters.get("", cluster)
@@ -223,7 +231,9 @@ class Execute:
                 kept=noted.kept if noted and not noted.reason else kept,
             )  # fmt: skip
             if plan.step is Step.NOTHING:
-                return _outcome(decision.epoch, template, hash=rendering.hash, kept=residue(list(plan.differences))), None
+                return _outcome(
+                    decision.epoch, template, hash=rendering.hash, kept=residue(list(plan.differences))
+                ), None
         return await self._take(key, binding, template, decision.epoch, state, plan)
 
     async def _take(
@@ -250,7 +260,9 @@ class Execute:
                 return _outcome(epoch, template, reason="Contested", message=message), wait
         body = template.manifest()
         try:
-            result = await self._applier.take(member, reference, plan, template=body, binding=binding, hub_id=self._caches.hub_id)
+            result = await self._applier.take(
+                member, reference, plan, template=body, binding=binding, hub_id=self._caches.hub_id
+            )
         except ApiError as error:
             reason, message, again = self._applier.explain(member, reference, error)
             return _outcome(epoch, template, reason=reason, message=message), again
@@ -296,7 +308,13 @@ class Execute:
 
 
 def _outcome(
-    epoch: int, template: Cached, *, reason: str = "", message: str = "", hash: str = "", kept: str = ""  # noqa: A002
+    epoch: int,
+    template: Cached,
+    *,
+    reason: str = "",
+    message: str = "",
+    hash: str = "",  # noqa: A002 - the word of the line
+    kept: str = "",
 ) -> Outcome:
     return Outcome(epoch=epoch, generation=template.generation, reason=reason, message=message, hash=hash, kept=kept)
 

@@ -5,7 +5,6 @@ cluster leaves, and only if its mark names this binding (I6).
 """
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,7 +189,9 @@ def _blocked(member: MemberState) -> Plan | None:
     if not member.joined:
         return Plan(step=Step.WAIT, reason="NotJoined", message="the cluster is not connected")
     if not member.reachable:
-        return Plan(step=Step.WAIT, reason="Unreachable", message="the cluster does not answer; last known state is kept")
+        return Plan(
+            step=Step.WAIT, reason="Unreachable", message="the cluster does not answer; last known state is kept"
+        )
     if member.knows and not member.serves:
         return Plan(step=Step.WAIT, reason="KindMissing", message="the cluster does not serve this kind")
     if not member.knows:
@@ -205,7 +206,11 @@ def _blocked(member: MemberState) -> Plan | None:
 def _replaced(observed: Manifest, template: Manifest) -> bool:
     group = template["apiVersion"].rpartition("/")[0]
     mark = mark_of(observed)
-    return (group, template["kind"]) in REPLACED_KINDS and mark is not None and mark.template_uid != template["metadata"]["uid"]
+    return (
+        (group, template["kind"]) in REPLACED_KINDS
+        and mark is not None
+        and mark.template_uid != template["metadata"]["uid"]
+    )
 
 
 def _delete(observed: Manifest) -> Plan:

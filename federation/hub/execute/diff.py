@@ -62,11 +62,7 @@ def residue(differences: list[Difference]) -> str:
 def owned_fields(observed: Manifest) -> dict[str, Any]:
     """The fieldsV1 tree of what we applied to this object; empty if we never did."""
     for entry in observed["metadata"].get("managedFields") or []:
-        if (
-            entry.get("manager") == FIELD_MANAGER
-            and entry.get("operation") == "Apply"
-            and not entry.get("subresource")
-        ):
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"):
             return entry.get("fieldsV1") or {}
     return {}
 
@@ -77,7 +73,7 @@ def owners_of(observed: Manifest, differences: list[Difference]) -> list[str]:
     for entry in observed["metadata"].get("managedFields") or []:
         if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply":
             continue
-        paths = {path for path in _leaves("", entry.get("fieldsV1") or {})}
+        paths = set(_leaves("", entry.get("fieldsV1") or {}))
         if any(
             path == entry_diff.path or entry_diff.path.startswith(path + ".") or path.startswith(entry_diff.path + ".")
             for path in paths
@@ -189,10 +185,15 @@ def _same_mark(entry: Difference) -> bool:
     if entry.path != f"metadata.annotations.{MARK_ANNOTATION}" or not isinstance(entry.have, str):
         return False
     want, have = parse_mark(entry.want), parse_mark(entry.have)
-    return want is not None and have is not None and (want.hub, want.binding, want.template_uid) == (
-        have.hub,
-        have.binding,
-        have.template_uid,
+    return (
+        want is not None
+        and have is not None
+        and (want.hub, want.binding, want.template_uid)
+        == (
+            have.hub,
+            have.binding,
+            have.template_uid,
+        )
     )
 
 

@@ -80,7 +80,9 @@ class Endings:
         connected = {member.name for member in self._fleet}
         return [name for name in concerned - connected if self._caches.clusters.get("", name) is not None]
 
-    async def _still_wanted(self, key: BindingKey, binding: Manifest, evidence: Evidence, *, deleting: bool) -> float | None:
+    async def _still_wanted(
+        self, key: BindingKey, binding: Manifest, evidence: Evidence, *, deleting: bool
+    ) -> float | None:
         if not deleting:
             return None  # detect gives the owner reference back
         if evidence.namespace_ends:
@@ -96,7 +98,9 @@ class Endings:
         concerned = self._concerned(binding)
         clear = True
         for member in self._fleet:
-            clear = await self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned) and clear
+            clear = (
+                await self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned) and clear
+            )
         return clear and not self._unconnected(concerned)
 
     async def _clear_member(

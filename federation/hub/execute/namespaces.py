@@ -96,7 +96,9 @@ class Namespaces:
     async def _holds(self, member: Member, namespace: str) -> str:
         """The first thing found in a namespace: "ours", a foreign object, or what could not be read; empty for nothing."""
         resources = member.discovery.resources if member.discovery else ()
-        listable = [entry for entry in resources if entry.namespaced and "list" in entry.verbs and entry.kind not in _SHADOWS]
+        listable = [
+            entry for entry in resources if entry.namespaced and "list" in entry.verbs and entry.kind not in _SHADOWS
+        ]
         ours = False
         for resource in listable:
             found = await self._first_in(member, resource, namespace)
@@ -118,7 +120,9 @@ class Namespaces:
             metadata = item["metadata"]
             if (resource.kind, metadata["name"]) in _OWN_OF_NAMESPACE:
                 continue
-            if (metadata.get("labels") or {}).get(HUB_LABEL) == self._fleet.hub_label or metadata.get("ownerReferences"):
+            if (metadata.get("labels") or {}).get(HUB_LABEL) == self._fleet.hub_label or metadata.get(
+                "ownerReferences"
+            ):
                 ours = True
                 continue
             return f"{resource.kind} {metadata['name']}"

@@ -83,9 +83,7 @@ def facts_in(stored: str) -> dict[str, str]:
     return _facts_of_line(stored)
 
 
-def report(
-    binding: Manifest, *, decision: Decision, lines: dict[str, str], generation: int, now: float
-) -> Report:
+def report(binding: Manifest, *, decision: Decision, lines: dict[str, str], generation: int, now: float) -> Report:
     """Conditions and summary from the lines. `generation`: the template's."""
     parsed = {name: parse_line(text) for name, text in lines.items()}
     conditions = {entry["type"]: entry for entry in binding["status"]["conditions"]}
@@ -152,5 +150,7 @@ def _worst(parsed: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
 
 def _ready_count(decision: Decision, parsed: Mapping[str, Mapping[str, str]]) -> int:
     if orjson.loads(decision.inputs).get("replicas") is not None:
-        return sum(int(fields.get("ready", "0") or "0") for fields in parsed.values() if fields.get("ready", "0").isdigit())
+        return sum(
+            int(fields.get("ready", "0") or "0") for fields in parsed.values() if fields.get("ready", "0").isdigit()
+        )
     return sum(1 for name in decision.targets if parsed.get(name, {}).get("health") == "Healthy")

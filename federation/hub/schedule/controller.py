@@ -140,7 +140,9 @@ class Schedule:
     def _usable_policy(self, binding: Manifest) -> Manifest | None:
         """The policy to schedule by; one that was deleted or made invalid counts as gone: what is placed stays."""
         reference = binding["spec"].get("policy") or {}
-        found = self._caches.policy(reference.get("kind") or "", reference.get("namespace") or "", reference.get("name") or "")
+        found = self._caches.policy(
+            reference.get("kind") or "", reference.get("namespace") or "", reference.get("name") or ""
+        )
         if found is None or found.uid != reference.get("uid"):
             return None
         return found.manifest() if self._caches.judged(found).usable else None
@@ -154,7 +156,8 @@ class Schedule:
         self._fleet.want([kind])
         copies: dict[str, Manifest] = {}
         for member in self._fleet:
-            if not member.reachable:
+            if not member.reachable or member.trouble(kind):
+                # What we may not even read there we cannot have written; what is away is looked at when it returns.
                 continue
             if not member.knows(kind):
                 return None
@@ -165,7 +168,9 @@ class Schedule:
 
     async def _write(self, key: BindingKey, operations: Operations) -> None:
         resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
-        written = await self._caches.client.json_patch(resource, key[1], key[0] or None, operations, subresource="status")
+        written = await self._caches.client.json_patch(
+            resource, key[1], key[0] or None, operations, subresource="status"
+        )
         self._caches.binding_store(key).learn(written)
 
     def _tell(self, binding: Manifest, answer: Answer, previous: Decision | None) -> None:

@@ -31,12 +31,20 @@ def _answer(work: Callable[[], Case]) -> Case:
 
 def _webster(_suite: Suite, case: Case) -> Case:
     given = case["in"]
-    return {"seats": webster(given["seats"], given["votes"], held=given.get("initial"), descending=given.get("tie") == "desc")}
+    return {
+        "seats": webster(
+            given["seats"], given["votes"], held=given.get("initial"), descending=given.get("tie") == "desc"
+        )
+    }
 
 
 def _divide_by_weight(_suite: Suite, case: Case) -> Case:
     given = case["in"]
-    return {"replicas": divide_by_weight(given["replicas"], given["weights"], held=given.get("held"), uid=given.get("uid") or "")}
+    return {
+        "replicas": divide_by_weight(
+            given["replicas"], given["weights"], held=given.get("held"), uid=given.get("uid") or ""
+        )
+    }
 
 
 def _spread_by_current(_suite: Suite, case: Case) -> Case:
@@ -85,7 +93,8 @@ def _assign_replicas(_suite: Suite, case: Case) -> Case | None:
         return None
     previous = given.get("previous") or {}
     candidates = [
-        Candidate(_facts(one["name"]), free=one.get("allocatable", 0), has=previous.get(one["name"], 0)) for one in given["clusters"]
+        Candidate(_facts(one["name"]), free=one.get("allocatable", 0), has=previous.get(one["name"], 0))
+        for one in given["clusters"]
     ]
     workload = given["replicas"] > 0 or given.get("has_requirements")
     strategy = _STRATEGIES.get(given.get("strategy"), given.get("strategy"))
@@ -109,7 +118,9 @@ def _by_name(expected: Case, actual: Case) -> bool:
 def _cluster_sort(_suite: Suite, case: Case) -> Case:
     given = case["in"]
     candidates = [
-        Candidate(_facts(one["name"]), score=one["score"], free=one["available"] if given.get("use_available", True) else 0)
+        Candidate(
+            _facts(one["name"]), score=one["score"], free=one["available"] if given.get("use_available", True) else 0
+        )
         for one in given["clusters"]
     ]
     tiers = {one["name"]: one.get("overflow") or 0 for one in given["clusters"]}
@@ -117,7 +128,11 @@ def _cluster_sort(_suite: Suite, case: Case) -> Case:
 
 
 def _placement(given: Case | None) -> Placement | None:
-    return None if given is None else Placement.model_validate({key: value for key, value in given.items() if value is not None})
+    return (
+        None
+        if given is None
+        else Placement.model_validate({key: value for key, value in given.items() if value is not None})
+    )
 
 
 def _placement_changed(_suite: Suite, case: Case) -> Case:

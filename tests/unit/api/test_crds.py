@@ -29,7 +29,9 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_the_files_are_up_to_date() -> None:
-    written = {crd["metadata"]["name"]: crd for file in CRDS.glob("*.yaml") for crd in yaml.safe_load_all(file.read_text())}
+    written = {
+        crd["metadata"]["name"]: crd for file in CRDS.glob("*.yaml") for crd in yaml.safe_load_all(file.read_text())
+    }
     assert written == {crd["metadata"]["name"]: crd for crd in all_crds()}
 
 

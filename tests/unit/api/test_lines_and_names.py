@@ -52,7 +52,14 @@ def test_a_short_hash_fits_a_label() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("100m", Fraction(1, 10)), ("1.5", Fraction(3, 2)), ("2Gi", Fraction(2**31)), ("1e3", Fraction(1000)), ("2G", Fraction(2 * 10**9)), ("0", Fraction(0))],
+    [
+        ("100m", Fraction(1, 10)),
+        ("1.5", Fraction(3, 2)),
+        ("2Gi", Fraction(2**31)),
+        ("1e3", Fraction(1000)),
+        ("2G", Fraction(2 * 10**9)),
+        ("0", Fraction(0)),
+    ],
 )
 def test_quantities_are_exact_and_read_back(text: str, value: Fraction) -> None:
     assert parse_quantity(text) == value

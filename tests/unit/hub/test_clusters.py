@@ -36,8 +36,17 @@ def test_a_member_that_was_away_must_answer_for_ten_seconds() -> None:
     assert after(probe(10, True), probe(20, True), start=away).status == "True"
 
 
-NODE = {"status": {"conditions": [{"type": "Ready", "status": "True"}], "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}}
-POD = {"apiVersion": "v1", "kind": "Pod", "spec": {"nodeName": "n", "containers": [{"name": "c", "resources": {"requests": {"cpu": "1500m"}}}]}}
+NODE = {
+    "status": {
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
+    }
+}
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "spec": {"nodeName": "n", "containers": [{"name": "c", "resources": {"requests": {"cpu": "1500m"}}}]},
+}
 
 
 def test_inventory_sums_nodes_and_pods() -> None:

@@ -3,7 +3,12 @@
 from federation.api.lines import print_line
 from federation.hub.collect.decide import plan
 
-TEMPLATE = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "generation": 4}, "spec": {"replicas": 1}}
+TEMPLATE = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "web", "generation": 4},
+    "spec": {"replicas": 1},
+}
 DECISION = {"epoch": 2, "trigger": "Created", "inputs": '{"placement":{},"replicas":1}', "targets": {"m1": 1}}
 
 
@@ -16,7 +21,9 @@ def line(**changed: str) -> str:
 
 
 def observed(text: str) -> int:
-    status = plan(TEMPLATE, {"metadata": {}, "spec": {}, "status": {"decision": DECISION, "members": {"m1": text}}}, now="t")
+    status = plan(
+        TEMPLATE, {"metadata": {}, "spec": {}, "status": {"decision": DECISION, "members": {"m1": text}}}, now="t"
+    )
     assert status is not None
     return status.get("observedGeneration", 0)
 

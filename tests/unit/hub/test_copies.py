@@ -11,7 +11,12 @@ from federation.hub.execute.render import render
 from federation.policy.facts import ClusterFacts
 
 IDENTITY = Identity(hub_id="hub", namespace="shop", name="app-configmap-1")
-TEMPLATE: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app", "namespace": "shop", "uid": "t1"}, "data": {"a": "1"}}
+TEMPLATE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "app", "namespace": "shop", "uid": "t1"},
+    "data": {"a": "1"},
+}
 RENDERING = render(TEMPLATE, cluster=ClusterFacts(name="m1"), shares={}, overrides=[])
 
 
@@ -19,7 +24,10 @@ def copy(hub: str = "hub", *, uid: str = "t1", data: str = "1", **metadata: Any)
     mark = Mark(hub=hub, binding=IDENTITY.binding, template_uid=uid, epoch=1, hash=RENDERING.hash)
     desired = marked(RENDERING, IDENTITY, template_uid=uid, epoch=1)
     labels = desired["metadata"]["labels"]
-    owned = {"f:data": {"f:a": {}}, "f:metadata": {"f:labels": {f"f:{key}": {} for key in labels}, "f:annotations": {f"f:{MARK_ANNOTATION}": {}}}}
+    owned = {
+        "f:data": {"f:a": {}},
+        "f:metadata": {"f:labels": {f"f:{key}": {} for key in labels}, "f:annotations": {f"f:{MARK_ANNOTATION}": {}}},
+    }
     return {
         **TEMPLATE, "data": {"a": data},
         "metadata": {
@@ -31,7 +39,9 @@ def copy(hub: str = "hub", *, uid: str = "t1", data: str = "1", **metadata: Any)
 
 
 def state(observed: dict[str, Any] | None = None, **fields: Any) -> MemberState:
-    return MemberState(**{"joined": True, "reachable": True, "serves": True, "knows": True, "observed": observed, **fields})
+    return MemberState(
+        **{"joined": True, "reachable": True, "serves": True, "knows": True, "observed": observed, **fields}
+    )
 
 
 def target(member: MemberState, *, template: dict[str, Any] = TEMPLATE) -> Any:

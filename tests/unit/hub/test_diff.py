@@ -11,7 +11,12 @@ Manifest = dict[str, Any]
 
 def observed(data: Manifest, owned: Manifest, *others: Manifest, **metadata: Any) -> Manifest:
     ours = {"manager": FIELD_MANAGER, "operation": "Apply", "fieldsV1": owned}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "managedFields": [ours, *others], **metadata}, **data}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "c", "managedFields": [ours, *others], **metadata},
+        **data,
+    }
 
 
 def desired(data: Manifest, **metadata: Any) -> Manifest:
@@ -63,5 +68,7 @@ def test_the_owner_of_a_contested_field_is_named() -> None:
 
 def test_equal_residues_have_equal_names() -> None:
     have = observed({"data": {"a": "2"}}, {"f:data": {"f:a": {}}})
-    assert residue(diff(desired({"data": {"a": "1"}}), have)) == residue(diff(desired({"data": {"a": "1"}}), have)) != ""
+    assert (
+        residue(diff(desired({"data": {"a": "1"}}), have)) == residue(diff(desired({"data": {"a": "1"}}), have)) != ""
+    )
     assert residue([]) == ""

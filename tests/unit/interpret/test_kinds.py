@@ -14,7 +14,13 @@ def deployment(replicas: int | None = 2, /, **status: Any) -> Manifest:
     spec: Manifest = {"template": {"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "100m"}}}]}}}
     if replicas is not None:
         spec["replicas"] = replicas
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "s", "generation": 3}, "spec": spec, "status": status}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web", "namespace": "s", "generation": 3},
+        "spec": spec,
+        "status": status,
+    }
 
 
 @pytest.mark.parametrize(
@@ -27,7 +33,14 @@ def deployment(replicas: int | None = 2, /, **status: Any) -> Manifest:
         ({"apiVersion": "v1", "kind": "ConfigMap"}, None),
         ({"apiVersion": "other.io/v1", "kind": "Job", "spec": {"parallelism": 5}}, None),
     ],
-    ids=["a Deployment", "the default", "a Job by the smaller number", "a Pod", "no replicas", "a Job of another group is no Job"],
+    ids=[
+        "a Deployment",
+        "the default",
+        "a Job by the smaller number",
+        "a Pod",
+        "no replicas",
+        "a Job of another group is no Job",
+    ],
 )
 def test_replicas_by_group_and_kind(manifest: Manifest, wanted: int | None) -> None:
     assert replicas_of(manifest) == wanted
@@ -55,10 +68,25 @@ def test_a_share_is_written_into_a_copy() -> None:
 
 
 HEALTH = {
-    "rolled out": (dict(observedGeneration=3, replicas=2, updatedReplicas=2, readyReplicas=2, availableReplicas=2), "Healthy"),
-    "its controller has not looked yet": (dict(observedGeneration=2, replicas=2, updatedReplicas=2, readyReplicas=2, availableReplicas=2), "Progressing"),
-    "old pods are still there": (dict(observedGeneration=3, replicas=3, updatedReplicas=2, readyReplicas=3, availableReplicas=3), "Progressing"),
-    "its deadline passed": (dict(observedGeneration=3, conditions=[{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]), "Unhealthy"),
+    "rolled out": (
+        {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2},
+        "Healthy",
+    ),
+    "its controller has not looked yet": (
+        {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2, "availableReplicas": 2},
+        "Progressing",
+    ),
+    "old pods are still there": (
+        {"observedGeneration": 3, "replicas": 3, "updatedReplicas": 2, "readyReplicas": 3, "availableReplicas": 3},
+        "Progressing",
+    ),
+    "its deadline passed": (
+        {
+            "observedGeneration": 3,
+            "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}],
+        },
+        "Unhealthy",
+    ),
 }
 
 
@@ -113,7 +141,13 @@ def test_an_equal_status_is_equal_whenever_it_is_made() -> None:
 
 
 JOB = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {}}
-DONE = {"health": "Healthy", "state": "Complete", "succeeded": "2", "start": "2026-01-01T00:00:00Z", "completion": "2026-01-01T00:01:00Z"}
+DONE = {
+    "health": "Healthy",
+    "state": "Complete",
+    "succeeded": "2",
+    "start": "2026-01-01T00:00:00Z",
+    "completion": "2026-01-01T00:01:00Z",
+}
 FAILED = {"health": "Unhealthy", "state": "Failed", "failed": "1", "start": "2026-01-01T00:00:05Z"}
 
 
@@ -133,7 +167,9 @@ def test_a_job_is_complete_when_all_are_and_failed_when_one_is() -> None:
     assert failed is not None
     assert kinds(failed) == {"FailureTarget", "Failed"}
     assert "m2" in failed["conditions"][0]["message"]
-    assert aggregate({**JOB, "status": failed}, {"m1": DONE, "m2": DONE}, caught_up=True, now=NOW) == failed, "finished stays"
+    assert aggregate({**JOB, "status": failed}, {"m1": DONE, "m2": DONE}, caught_up=True, now=NOW) == failed, (
+        "finished stays"
+    )
 
 
 def test_kinds_without_a_status_have_nothing_to_aggregate() -> None:
@@ -164,7 +200,12 @@ def test_a_headless_service_stays_headless() -> None:
 
 
 def scaled_by(manager: str) -> Manifest:
-    entry = {"manager": manager, "operation": "Update", "subresource": "scale", "fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    entry = {
+        "manager": manager,
+        "operation": "Update",
+        "subresource": "scale",
+        "fieldsV1": {"f:spec": {"f:replicas": {}}},
+    }
     return {"metadata": {"managedFields": [entry]}}
 
 

@@ -24,7 +24,12 @@ TREE = {
     "no right": (403, status("Forbidden"), errors.Forbidden, False),
     "no token": (401, status("Unauthorized"), errors.Unauthorized, False),
     "an invalid object": (422, status("Invalid"), errors.Invalid, False),
-    "a manifest that server-side apply cannot type": (500, status("", "failed to create typed patch object"), errors.Invalid, False),
+    "a manifest that server-side apply cannot type": (
+        500,
+        status("", "failed to create typed patch object"),
+        errors.Invalid,
+        False,
+    ),
     "a server in trouble": (503, b"not json", errors.Unavailable, True),
     "too many requests": (429, b"", errors.TooManyRequests, True),
 }
@@ -61,7 +66,10 @@ def test_a_missing_context_is_named_with_the_known_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("cluster", "text"),
-    [({"certificate-authority-data": "%%%"}, "certificate-authority-data is not base64"), ({"certificate-authority": "/no/ca"}, "names /no/ca")],
+    [
+        ({"certificate-authority-data": "%%%"}, "certificate-authority-data is not base64"),
+        ({"certificate-authority": "/no/ca"}, "names /no/ca"),
+    ],
 )
 def test_a_broken_certificate_is_named_by_field(cluster: dict, text: str) -> None:
     with pytest.raises(CredentialsError, match=text):
@@ -92,7 +100,12 @@ def test_aggregated_discovery_knows_kinds_subresources_and_gaps() -> None:
 
 
 def test_legacy_discovery_marks_the_status_subresource() -> None:
-    document = {"resources": [{"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list"]}, {"name": "pods/status", "kind": "Pod", "namespaced": True, "verbs": ["patch"]}]}
+    document = {
+        "resources": [
+            {"name": "pods", "kind": "Pod", "namespaced": True, "verbs": ["list"]},
+            {"name": "pods/status", "kind": "Pod", "namespaced": True, "verbs": ["patch"]},
+        ]
+    }
     (pod,) = from_resource_list("", "v1", document)
     assert pod.status
 
@@ -100,7 +113,10 @@ def test_legacy_discovery_marks_the_status_subresource() -> None:
 @pytest.mark.parametrize(
     ("resource", "path"),
     [
-        (Resource("apps", "v1", "deployments", "Deployment", namespaced=True), "/apis/apps/v1/namespaces/shop/deployments/web/status"),
+        (
+            Resource("apps", "v1", "deployments", "Deployment", namespaced=True),
+            "/apis/apps/v1/namespaces/shop/deployments/web/status",
+        ),
         (Resource("", "v1", "nodes", "Node", namespaced=False), "/api/v1/nodes/web/status"),
     ],
 )

@@ -34,7 +34,12 @@ def weights(**by_name: int) -> dict:
 
 
 AGGREGATED = {"replicaScheduling": {"replicaSchedulingType": "Divided", "replicaDivisionPreference": "Aggregated"}}
-DYNAMIC = {"replicaScheduling": {"replicaSchedulingType": "Divided", "weightPreference": {"dynamicWeight": "AvailableReplicas"}}}
+DYNAMIC = {
+    "replicaScheduling": {
+        "replicaSchedulingType": "Divided",
+        "weightPreference": {"dynamicWeight": "AvailableReplicas"},
+    }
+}
 THREE = [member("m1"), member("m2"), member("m3")]
 
 
@@ -88,7 +93,9 @@ def test_refusals_are_grouped_by_plugin_with_at_most_ten_names() -> None:
     crowd = [member(f"m{number:02}") for number in range(15)]
     outcome = schedule(binding({"clusterAffinity": {"clusterNames": ["m00"]}}), crowd)
     assert outcome.decision is not None
-    assert outcome.decision.refused == ["ClusterAffinity 14: " + ", ".join(f"m{number:02}" for number in range(1, 11)) + ", ..."]
+    assert outcome.decision.refused == [
+        "ClusterAffinity 14: " + ", ".join(f"m{number:02}" for number in range(1, 11)) + ", ..."
+    ]
 
 
 def test_no_cluster_that_fits_says_how_many_and_why() -> None:
@@ -121,12 +128,24 @@ def decided(placement: dict, clusters: list[ClusterView], replicas: int = 6) -> 
 TRIGGERS = {
     "nothing changed": (lambda view: view, THREE, None),
     "the number changed": (lambda view: replace(view, replicas=7), THREE, Trigger.REPLICAS_CHANGED),
-    "the requirements changed": (lambda view: replace(view, requirements=Requirements(node_selector={"a": "b"})), THREE, Trigger.REQUIREMENTS_CHANGED),
-    "the policy changed": (lambda view: replace(view, placement=Placement.model_validate(AGGREGATED)), THREE, Trigger.PLACEMENT_CHANGED),
+    "the requirements changed": (
+        lambda view: replace(view, requirements=Requirements(node_selector={"a": "b"})),
+        THREE,
+        Trigger.REQUIREMENTS_CHANGED,
+    ),
+    "the policy changed": (
+        lambda view: replace(view, placement=Placement.model_validate(AGGREGATED)),
+        THREE,
+        Trigger.PLACEMENT_CHANGED,
+    ),
     "the template was made anew": (lambda view: replace(view, uid="other"), THREE, Trigger.CREATED),
     "a target left": (lambda view: view, THREE[:2], Trigger.CLUSTER_GONE),
     "a cluster joined": (lambda view: view, [*THREE, member("m4")], None),
-    "a target was tainted": (lambda view: view, [replace(THREE[0], taints=(Taint(key="k", effect="NoSchedule"),)), *THREE[1:]], None),
+    "a target was tainted": (
+        lambda view: view,
+        [replace(THREE[0], taints=(Taint(key="k", effect="NoSchedule"),)), *THREE[1:]],
+        None,
+    ),
 }
 
 

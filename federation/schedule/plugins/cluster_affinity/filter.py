@@ -18,7 +18,9 @@ class ClusterAffinityFilter:
         if cluster_matches(affinity, cluster.facts):
             return None
         detail = why_not(affinity, cluster.facts) or ""
-        return Refusal(self.name, cluster.name, "cluster(s) did not match the placement cluster affinity constraint", detail)
+        return Refusal(
+            self.name, cluster.name, "cluster(s) did not match the placement cluster affinity constraint", detail
+        )
 
 
 def affinity_in_force(binding: BindingView) -> ClusterAffinity | None:

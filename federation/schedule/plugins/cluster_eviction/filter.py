@@ -14,4 +14,6 @@ class ClusterEviction:
         """None if no move away from the cluster is open."""
         if cluster.name not in binding.evicting:
             return None
-        return Refusal(self.name, cluster.name, "cluster(s) is in the process of eviction", "a move away from it is open")
+        return Refusal(
+            self.name, cluster.name, "cluster(s) is in the process of eviction", "a move away from it is open"
+        )

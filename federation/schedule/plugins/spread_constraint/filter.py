@@ -17,5 +17,7 @@ class SpreadConstraintFilter:
         for constraint in binding.placement.spread_constraints or ():
             by = constraint.spread_by_field or ""
             if not known.get(by, True):
-                return Refusal(self.name, cluster.name, f"cluster(s) did not have {by} property", f"spec.{by} is not set")
+                return Refusal(
+                    self.name, cluster.name, f"cluster(s) did not have {by} property", f"spec.{by} is not set"
+                )
         return None
