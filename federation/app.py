@@ -1,6 +1,6 @@
 """Roles, wiring and signals of `federation hub`: one process, one event loop, one TaskGroup; kopf in a thread of its own.
 
-Start: credentials, hub identity, CRDs, caches, controllers. Stop on SIGTERM: no new work, what is in flight ends or is
+Start: credentials, hub identity, whether it may be a hub, CRDs, caches, controllers. Stop on SIGTERM: no new work, what is in flight ends or is
 cut off by a deadline, sessions close. A second signal ends the process at once. A crash of a task ends the process: the
 supervisor restarts it, and a restart is a pure read.
 """
@@ -25,6 +25,7 @@ from federation.hub.caches import HubCaches
 from federation.hub.clusters.controller import Clusters
 from federation.hub.collect.controller import Collect
 from federation.hub.detect.controller import Detect
+from federation.hub.eligible import NotAHub, check_hub
 from federation.hub.execute.controller import Execute
 from federation.hub.fleet import Fleet
 from federation.hub.install import CrdsMissing, install_crds
@@ -40,11 +41,9 @@ from federation.operator import OperatorSettings, run_operator
 
 log = logging.getLogger("federation")
 
+OPERATOR_STOP = 5.0
+"""Seconds that the operator gets to end what it is doing when the process stops."""
 ROLES = ("detect", "schedule", "execute", "collect", "clusters", "operator")
-
-
-class NotAHub(Exception):
-    """The API server may not serve as a hub; the message says why."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,8 +64,9 @@ class HubProcess:
         try:
             async with HealthServer(port=self.port, is_ready=self.ready.is_set) as health:
                 log.info("serving /healthz /readyz /metrics on 127.0.0.1:%d", health.port)
-                await install_crds(client)
                 hub_id = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
+                await check_hub(client, hub_id)
+                await install_crds(client)
                 await self._serve(client, hub_id)
         finally:
             await client.close()
@@ -99,13 +99,39 @@ class HubProcess:
                     task.cancel()
 
     async def _operator(self, stop: threading.Event) -> None:
-        """Kopf runs in a thread with a loop of its own (it cancels every task of the loop that it ends in)."""
+        """Kopf runs in a thread with a loop of its own (it cancels every task of the loop that it ends in).
+
+        A daemon thread: a `leave` that waits for a member must not hold up the stop; the next start takes it up again.
+        """
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
         settings = OperatorSettings(renew_fraction=self.renew_fraction)
-        await asyncio.to_thread(
-            run_operator, credentials=self.credentials, stop=stop, ready=threading.Event(), settings=settings
-        )
-        if not stop.is_set():
+
+        def end(error: Exception | None) -> None:
+            if not ended.done():
+                ended.set_exception(error) if error is not None else ended.set_result(None)
+
+        def serve() -> None:
+            failure: Exception | None = None
+            try:
+                run_operator(credentials=self.credentials, stop=stop, settings=settings)
+            except Exception as error:  # noqa: BLE001 - whatever ended the thread ends the process
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(end, failure)
+
+        threading.Thread(target=serve, name="operator", daemon=True).start()
+        stopping = asyncio.ensure_future(self.stop.wait())
+        either: tuple[asyncio.Future[Any], ...] = (ended, stopping)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not stop.is_set() and not self.stop.is_set():
+            await ended
             raise RuntimeError("the cluster life-cycle operator ended by itself")
+        stop.set()
+        await asyncio.wait({ended}, timeout=OPERATOR_STOP)
+        if not ended.done():
+            log.info("the operator is still at work; the next start goes on with it")
 
 
 def _freeze() -> None:

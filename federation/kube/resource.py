@@ -51,6 +51,7 @@ EVENTS = Resource("", "v1", "events", "Event", namespaced=True, verbs=_ALL)
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False, status=True, verbs=_ALL)
 PODS = Resource("", "v1", "pods", "Pod", namespaced=True, status=True, verbs=_ALL)
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", namespaced=True, verbs=_ALL)
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", namespaced=True, status=True, verbs=_ALL)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", namespaced=True, verbs=_ALL)
 CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",

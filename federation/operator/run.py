@@ -33,23 +33,17 @@ class OperatorSettings:
     renew_fraction: float = 0.5
 
 
-def run_operator(
-    *, credentials: Credentials, stop: threading.Event, ready: threading.Event, settings: OperatorSettings
-) -> None:
+def run_operator(*, credentials: Credentials, stop: threading.Event, settings: OperatorSettings) -> None:
     """Serve until `stop`; blocks the calling thread."""
-    asyncio.run(_serve(credentials.for_other_loop(), stop, ready, settings))
+    asyncio.run(_serve(credentials.for_other_loop(), stop, settings))
 
 
-async def _serve(
-    credentials: Credentials, stop: threading.Event, ready: threading.Event, settings: OperatorSettings
-) -> None:
+async def _serve(credentials: Credentials, stop: threading.Event, settings: OperatorSettings) -> None:
     hub = Client(AioTransport(credentials), name="hub")
     try:
         lifecycle = Lifecycle(hub, renew_fraction=settings.renew_fraction)
         registry = _registry(hub, lifecycle, credentials)
-        await kopf.operator(
-            registry=registry, settings=_settings(), clusterwide=True, stop_flag=stop, ready_flag=ready, standalone=True
-        )
+        await kopf.operator(registry=registry, settings=_settings(), clusterwide=True, stop_flag=stop, standalone=True)
     finally:
         await hub.close()
 

@@ -1,6 +1,9 @@
 """Wrong input gets an error that names the field or object and what to do; nothing else stops."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 from tests.e2e.lab import Lab, eventually
 from tests.e2e.manifests import config_map, deployment, on, override, policy, selector, weights
@@ -110,3 +113,13 @@ def test_fedctl_names_what_it_does_not_find(lab: Lab, place: str) -> None:
     assert "does not exist" in lab.fedctl("get", "clusters", "--kubeconfig", "/nowhere", fails=1)
     assert "there is no cluster 'x'" in lab.fedctl("leave", "x", fails=1)
     lab.fedctl("get", "clusters", "-o", "xml", fails=2)
+
+
+def test_an_api_server_that_runs_workloads_is_refused_as_a_hub(lab: Lab) -> None:
+    command = [str(Path(sys.executable).parent / "federation"), "hub", "--port=0"]
+    command += ["--kubeconfig", str(lab.member(1).kubeconfig)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "workload controllers" in done.stderr
+    assert lab.member(1).get("deployment", "federation-hub-probe", "federation-system") is None
+    assert lab.member(1).get("crd", "clusters.federation.dev") is None

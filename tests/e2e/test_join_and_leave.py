@@ -82,7 +82,7 @@ def test_a_fourth_member_gets_every_duplicated_object_and_gives_it_back(lab: Lab
         said = lab.fedctl("leave", "member4")
     assert "member4 has left" in said
     assert lab.member(4).get("configmap", "app", place) is None
-    assert lab.member(4).get("clusterrole", "federation-hub") is None, "our rights went too"
+    eventually(lambda: lab.member(4).get("clusterrole", "federation-hub") is None, within=60)  # our rights go too
     assert lab.hub.get("secret", "cluster-member4", "federation-system") is None
     eventually(lambda: "member4" not in lab.hub.targets("ConfigMap", "app", place, ""))
     eventually(lambda: lab.hub.settled("ConfigMap", "app", place, group=""))

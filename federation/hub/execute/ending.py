@@ -6,6 +6,7 @@ them, or orphaned the template); present: the binding was deleted by hand, its f
 
 import logging
 
+from federation.api.lines import parse_line
 from federation.api.meta import FINALIZER, Manifest
 from federation.api.naming import short_hash
 from federation.hub.caches import BindingKey, HubCaches
@@ -19,6 +20,18 @@ from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDING
 from federation.kube.workers import run_workers
 
 log = logging.getLogger(__name__)
+
+
+_NEVER_WRITTEN = frozenset({"Forbidden", "KindMissing"})
+
+
+def may_hold(line: str) -> bool:
+    """Whether a member with this line may hold a copy: not where every write was refused before there was one.
+
+    Without this, a kind that a member does not let us read would keep the binding of a deleted template for ever.
+    """
+    fields = parse_line(line)
+    return "for" in fields or "uid" in fields or fields.get("reason") not in _NEVER_WRITTEN
 
 
 class Endings:
@@ -72,8 +85,11 @@ class Endings:
         return not self._unconnected(concerned)
 
     def _concerned(self, binding: Manifest) -> set[str]:
+        """Clusters that may hold a copy: all that were decided or have a line, but where nothing could be written."""
         status = binding.get("status") or {}
-        return {*(status.get("members") or {}), *((status.get("decision") or {}).get("targets") or {})}
+        lines: dict[str, str] = status.get("members") or {}
+        targets = (status.get("decision") or {}).get("targets") or {}
+        return {name for name in {*lines, *targets} if name not in lines or may_hold(lines[name])}
 
     def _unconnected(self, concerned: set[str]) -> list[str]:
         """Clusters that may hold a copy, still exist, and cannot be asked."""
