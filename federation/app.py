@@ -36,7 +36,7 @@ from federation.kube.credentials import Credentials, CredentialsError
 from federation.kube.errors import ApiError
 from federation.kube.resource import NAMESPACES
 from federation.kube.transport import AioTransport
-from federation.logs import configure_logs
+from federation.logs import configure_logs, unhandled
 from federation.operator import OperatorSettings, run_operator
 
 log = logging.getLogger("federation")
@@ -143,6 +143,7 @@ def _freeze() -> None:
 
 async def _run(process: HubProcess) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(unhandled)
 
     def on_signal() -> None:
         if process.stop.is_set():

@@ -1,9 +1,13 @@
 """JSON logs on stderr: one object a line, time, level, logger, message. Messages never contain bodies or tokens (I16)."""
 
+import asyncio
 import logging
 import time
+from typing import Any
 
 import orjson
+
+log = logging.getLogger(__name__)
 
 
 class JsonFormatter(logging.Formatter):
@@ -30,3 +34,15 @@ def configure_logs(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("federation").setLevel(level.upper())
+
+
+def unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The loop's exception handler: as the default, but a connection that we closed ourselves is no error.
+
+    uvloop reports data that comes in on a TLS connection after it was closed (a watch that was cancelled) as fatal.
+    """
+    error = context.get("exception")
+    if str(context.get("message")).startswith("Fatal error on SSL protocol") and "the handler is closed" in str(error):
+        log.debug("data after the end of a connection: %s", error)
+        return
+    loop.default_exception_handler(context)

@@ -47,7 +47,8 @@ class WorkQueue(Generic[K]):
         self._order = itertools.count()
         self._turns = 0
         self._getters: deque[asyncio.Future[None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._rings_at = 0.0
         self._closed = False
 
     def __len__(self) -> int:
@@ -155,11 +156,13 @@ class WorkQueue(Generic[K]):
                 return
 
     def _arm(self) -> None:
-        if self._timer is not None and self._timer.when() <= self._delayed[0][0]:
+        # The time is kept here: for a time that is past already, uvloop gives a handle that does not know it.
+        if self._timer is not None and self._rings_at <= self._delayed[0][0]:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(self._delayed[0][0], self._ring)
+        self._rings_at = self._delayed[0][0]
+        self._timer = asyncio.get_running_loop().call_at(self._rings_at, self._ring)
 
     def _ring(self) -> None:
         self._timer = None

@@ -140,7 +140,8 @@ class Reporter:
                 continue
             copy = self._copy(binding, cluster)
             if outcome.gone or (copy is None and cluster not in targets and not outcome.reason):
-                outcomes.pop(cluster, None)
+                if cluster not in stored:  # else it is needed until the line without this cluster is written
+                    outcomes.pop(cluster, None)
                 continue
             facts = facts_of(_body(copy, binding)) if copy is not None else None
             lines[cluster] = line(outcome, facts, uid=copy.uid if copy else "", stored=stored.get(cluster, ""))
