@@ -35,6 +35,8 @@ class OperatorSettings:
 
 def run_operator(*, credentials: Credentials, stop: threading.Event, settings: OperatorSettings) -> None:
     """Serve until `stop`; blocks the calling thread."""
+    # It warns at each start that signals are not its business here: they are the process's.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)
     asyncio.run(_serve(credentials.for_other_loop(), stop, settings))
 
 

@@ -42,8 +42,11 @@ def test_03_a_custom_resource_follows_its_crd(lab: Lab, repository: Path) -> Non
         lab.fedctl("allow", name, "greetings.example.test", "--kubeconfig", str(lab.members[name].kubeconfig))
     lab.hub.run("apply", "-f", str(folder / "2-greeting.yaml"))
     try:
-        for number in (1, 2, 3):
+        for number in (1, 2):
             eventually(lambda number=number: lab.member(number).every("greetings.example.test"), within=60)
+        assert set(lab.hub.targets("Greeting", "hello", "example-greeting", "example.test")) == {"member1", "member2"}
+        eventually(lambda: lab.hub.settled("Greeting", "hello", "example-greeting", "example.test"))
+        assert lab.member(3).every("greetings.example.test") == [], "the policy asks for region eu"
     finally:
         lab.hub.run("delete", "-f", str(folder / "2-greeting.yaml"))
         eventually(lambda: not [one for one in lab.hub.every("rb") if one["spec"]["resource"]["kind"] == "Greeting"])

@@ -4,7 +4,9 @@ Cases, by a quorum read of the template: gone or terminating: copies are deleted
 them, or orphaned the template); present: the binding was deleted by hand, its finalizer goes and no copy is touched.
 """
 
+import asyncio
 import logging
+import time
 
 from federation.api.lines import parse_line
 from federation.api.meta import FINALIZER, Manifest
@@ -22,6 +24,8 @@ from federation.kube.workers import run_workers
 log = logging.getLogger(__name__)
 
 
+AGAIN, ASKED = 0.3, 5.0
+"""Seconds until the next look at copies that are still there, and until a copy that did not go is asked again."""
 _NEVER_WRITTEN = frozenset({"Forbidden", "KindMissing"})
 
 
@@ -42,6 +46,8 @@ class Endings:
         self._fleet = fleet
         self._applier = applier
         self._queue: WorkQueue[BindingKey] = WorkQueue()
+        self._asked: dict[tuple[str, str], float] = {}
+        """(member, UID of a copy) -> when it was asked to go."""
 
     def add(self, key: BindingKey) -> None:
         """Look at a binding that is being deleted, or that lost its owner."""
@@ -59,6 +65,8 @@ class Endings:
         if found.deleting and self._nothing_left(key, binding):
             await self._release(key, binding)
             return None
+        if found.deleting and self._all_asked(key, binding):
+            return AGAIN
         evidence = await template_evidence(self._caches, binding["spec"]["resource"])
         orphaned = not found.owners
         if evidence.standing is Standing.UNKNOWN:
@@ -66,10 +74,10 @@ class Endings:
         if evidence.standing is Standing.PRESENT:
             return await self._still_wanted(key, binding, evidence, deleting=found.deleting)
         if orphaned and evidence.standing is Standing.TERMINATING and not found.deleting:
-            return 0.3  # the garbage collector is about to let the template go
+            return AGAIN  # the garbage collector is about to let the template go
         keep = orphaned or bool(binding["spec"].get("preserveResourcesOnDeletion"))
         if not await self._clear(key, binding, keep=keep):
-            return 0.3
+            return AGAIN
         await self._release(key, binding)
         return None
 
@@ -83,6 +91,22 @@ class Endings:
             if member.copies_of(kind, own) or (member.name in concerned and not member.knows(kind)):
                 return False
         return not self._unconnected(concerned)
+
+    def _all_asked(self, key: BindingKey, binding: Manifest) -> bool:
+        """Whether every copy that is left was asked to go a moment ago: then only the members' watches have news.
+
+        Nothing is proven again for it (decision 0003): the next DELETE, if one is needed, is.
+        """
+        reference = binding["spec"]["resource"]
+        own = short_hash(f"{key[0]}/{key[1]}")
+        now = time.monotonic()
+        self._asked = {copy: at for copy, at in self._asked.items() if now - at < ASKED}
+        left = [
+            (member.name, copy.uid)
+            for member in self._fleet
+            for copy in member.copies_of((reference["apiVersion"], reference["kind"]), own)
+        ]
+        return bool(left) and all(copy in self._asked for copy in left)
 
     def _concerned(self, binding: Manifest) -> set[str]:
         """Clusters that may hold a copy: all that were decided or have a line, but where nothing could be written."""
@@ -112,12 +136,14 @@ class Endings:
         kind: KindKey = (reference["apiVersion"], reference["kind"])
         self._fleet.want([kind])
         concerned = self._concerned(binding)
-        clear = True
-        for member in self._fleet:
-            clear = (
-                await self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned) and clear
+        # At the same time: a member that is slow to answer holds up nobody else's copies.
+        cleared = await asyncio.gather(
+            *(
+                self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned)
+                for member in self._fleet
             )
-        return clear and not self._unconnected(concerned)
+        )
+        return all(cleared) and not self._unconnected(concerned)
 
     async def _clear_member(
         self, member: Member, key: BindingKey, binding: Manifest, *, keep: bool, concerned: bool
@@ -142,6 +168,8 @@ class Endings:
                     )
                 except ApiError as error:
                     log.info("%s: copy of %s not removed yet: %s", member.name, identity.binding, error)
+                else:
+                    self._asked[member.name, copy.uid] = time.monotonic()
             elif plan.step is Step.NOTHING:
                 return True
         return False
