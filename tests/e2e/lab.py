@@ -193,7 +193,8 @@ class Process:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
         def ready() -> bool:
-            assert self.running, self.log.read_text()[-3000:]
+            if not self.running:
+                raise CommandFailed(self.log.read_text()[-3000:])
             text = self.log.read_text()[offset:]
             found = re.search(r"metrics on 127\.0\.0\.1:(\d+)", text)
             if found:

@@ -215,6 +215,15 @@ def test_somebody_who_keeps_rewriting_a_field_is_named_and_not_fought(lab: Lab, 
     assert "data.a" in line["error"]
 
 
+def test_a_user_who_changes_the_template_often_is_no_rival(lab: Lab, place: str) -> None:
+    lab.hub.apply(policy("app", place, selector("ConfigMap", "app", api="v1"), placement=on("member1", "member2")))
+    for attempt in range(8):
+        lab.hub.apply(config_map("app", place, a=str(attempt)))
+        for number in (1, 2):
+            eventually(lambda n=number, a=attempt: data(lab.member(n), "app", place) == {"a": str(a)}, within=5)
+    eventually(lambda: lab.hub.settled("ConfigMap", "app", place, group=""))
+
+
 def _contested(lab: Lab, place: str) -> dict[str, str] | None:
     line = lab.hub.members("ConfigMap", "app", place, "").get("member1", {})
     return line if line.get("reason") == "Contested" else None

@@ -12,7 +12,7 @@ from collections import deque
 
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
-from federation.hub.caches import HubCaches
+from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.execute.apply import Applier
 from federation.hub.execute.decide import (
     Identity,
@@ -20,6 +20,7 @@ from federation.hub.execute.decide import (
     Plan,
     Step,
     inputs_stand,
+    is_repair,
     mark_of,
     plan_dropped,
     plan_target,
@@ -61,9 +62,11 @@ class Execute:
         self._fleet = fleet
         self._settings = settings
         self._queue: WorkQueue[CopyKey] = WorkQueue()
+        self._steps_ahead: dict[BindingKey, set[str]] = {}
+        """Clusters of a binding that are queued by one change: a report waits for them, at most one window."""
         self._namespaces = Namespaces(caches, fleet)
         self._applier = Applier(self._namespaces)
-        self._reporter = Reporter(caches, fleet, settings)
+        self._reporter = Reporter(caches, fleet, settings, steps_ahead=self._steps_ahead.__contains__)
         self._endings = Endings(caches, fleet, self._applier)
         self._unknown_since: dict[CopyKey, float] = {}
         self._overwrites: dict[CopyKey, deque[float]] = {}
@@ -97,7 +100,10 @@ class Execute:
         self._fleet.want([kind])
         targets = (status.get("decision") or {}).get("targets") or {}
         holding = (member.name for member in self._fleet if self._copy(member, kind, reference) is not None)
-        for cluster in {*targets, *(status.get("members") or {}), *holding}:
+        clusters = {*targets, *(status.get("members") or {}), *holding}
+        if clusters:
+            self._steps_ahead.setdefault(key, set()).update(clusters)
+        for cluster in clusters:
             self._queue.add((*key, cluster), lane=lane)
 
     def _copy(self, member: Member, kind: KindKey, reference: Manifest) -> Cached | None:
@@ -120,7 +126,11 @@ class Execute:
 
     def _template_changed(self, resource: Resource, change: Change) -> None:
         old, new = change.old, change.new
-        if new is None or (
+        if new is None:
+            if old is not None and self._caches.binding(self._caches.binding_key(resource, old)) is not None:
+                self._endings.add_later(self._caches.binding_key(resource, old))
+            return
+        if (
             old and new.generation > 0 and old.uid == new.uid
             and (old.generation, old.labels, old.annotations) == (new.generation, new.labels, new.annotations)
         ):  # fmt: skip
@@ -176,6 +186,17 @@ class Execute:
         self._queue.add((namespace, name, member.name))
 
     async def _reconcile(self, key: CopyKey) -> float | None:
+        try:
+            return await self._look(key)
+        finally:
+            ahead = self._steps_ahead.get(key[:2])
+            if ahead is not None:
+                ahead.discard(key[2])
+                if not ahead:
+                    del self._steps_ahead[key[:2]]
+                    self._reporter.add(key[:2])
+
+    async def _look(self, key: CopyKey) -> float | None:
         found = self._caches.binding(key[:2])
         if found is None or found.deleting or not found.owners:
             return None
@@ -251,7 +272,7 @@ class Execute:
         reference = binding["spec"]["resource"]
         if member is None:
             return None, None
-        if plan.step is Step.APPLY and state.observed is not None:
+        if plan.step is Step.APPLY and state.observed is not None and is_repair(plan, state.observed):
             wait = self._fight(key)
             if wait is not None:
                 names = ", ".join(owners_of(state.observed, list(plan.differences))) or "another writer"

@@ -102,6 +102,13 @@ def is_ours(observed: Manifest, identity: Identity) -> bool:
     return mark is not None and mark.hub == identity.hub_id and mark.binding == identity.binding
 
 
+def is_repair(plan: Plan, observed: Manifest) -> bool:
+    """Whether an apply sends again what the copy was last made from: somebody else changed it, not the user."""
+    sent = mark_of(plan.manifest) if plan.manifest is not None else None
+    last = mark_of(observed)
+    return sent is not None and last is not None and sent.hash == last.hash
+
+
 def inputs_stand(decision: Decision, template: Manifest, scale: int | None) -> bool:
     """Whether the decision was taken for the template as it is now; else execute waits for the next one."""
     recorded: dict[str, Any] = orjson.loads(decision.inputs)

@@ -24,8 +24,9 @@ from federation.kube.workers import run_workers
 log = logging.getLogger(__name__)
 
 
-AGAIN, ASKED = 0.3, 5.0
-"""Seconds until the next look at copies that are still there, and until a copy that did not go is asked again."""
+AGAIN, ASKED, COLLECTED = 0.3, 5.0, 3.0
+"""Seconds until the next look at copies that are still there, until a copy that did not go is asked again, and that the
+hub's garbage collector has for a binding whose template is gone."""
 _NEVER_WRITTEN = frozenset({"Forbidden", "KindMissing"})
 
 
@@ -50,8 +51,15 @@ class Endings:
         """(member, UID of a copy) -> when it was asked to go."""
 
     def add(self, key: BindingKey) -> None:
-        """Look at a binding that is being deleted, or that lost its owner."""
+        """Look at a binding that is being deleted, or that lost its owner or its template."""
         self._queue.add(key)
+
+    def add_later(self, key: BindingKey) -> None:
+        """Look at a binding whose template is gone, if the hub's garbage collector has not deleted it meanwhile.
+
+        It learns of a kind that is new on the hub only after half a minute.
+        """
+        self._queue.add_after(key, COLLECTED)
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -73,8 +81,8 @@ class Endings:
             return 1.0
         if evidence.standing is Standing.PRESENT:
             return await self._still_wanted(key, binding, evidence, deleting=found.deleting)
-        if orphaned and evidence.standing is Standing.TERMINATING and not found.deleting:
-            return AGAIN  # the garbage collector is about to let the template go
+        if evidence.standing is Standing.TERMINATING and not found.deleting:
+            return AGAIN  # the garbage collector is about to let the template go, or the binding
         keep = orphaned or bool(binding["spec"].get("preserveResourcesOnDeletion"))
         if not await self._clear(key, binding, keep=keep):
             return AGAIN

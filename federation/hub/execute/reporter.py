@@ -1,11 +1,12 @@
 """Writes what execute found out into the binding: the members' lines, FullyApplied, Ready, summary.
 
-Writes are gathered: the first one of an epoch waits for the members to settle, at most one window; while a rollout runs
+Writes are gathered: the first one after a change waits for the members to settle, at most one window; while a rollout runs
 there is one a window, 0.2 s doubling to 5 s; what flips a settled binding is written at once (DESIGN, write budget).
 """
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from federation.api.lines import parse_line, parse_mark
@@ -40,10 +41,14 @@ class _Window:
 class Reporter:
     """The writer of `status.members`."""
 
-    def __init__(self, caches: HubCaches, fleet: Fleet, settings: Settings) -> None:
+    def __init__(
+        self, caches: HubCaches, fleet: Fleet, settings: Settings, *, steps_ahead: Callable[[BindingKey], bool]
+    ) -> None:
+        """`steps_ahead`: whether more copies of a binding are about to be looked at for the same change."""
         self._caches = caches
         self._fleet = fleet
         self._settings = settings
+        self._steps_ahead = steps_ahead
         self._queue: WorkQueue[BindingKey] = WorkQueue()
         self._outcomes: dict[BindingKey, dict[str, Outcome]] = {}
         self._windows: dict[BindingKey, _Window] = {}
@@ -94,7 +99,8 @@ class Reporter:
         if not operations:
             return None
         rolls = result.applied["reason"] == "Applying" or _rolls(stored, lines)
-        wait = self._wait(key, at_once=result.settled or (_was_settled(status) and not rolls))
+        at_once = (result.settled or (_was_settled(status) and not rolls)) and not self._steps_ahead(key)
+        wait = self._wait(key, at_once=at_once)
         if wait > 0:
             return wait
         try:
@@ -113,13 +119,16 @@ class Reporter:
     def _wait(self, key: BindingKey, *, at_once: bool) -> float:
         """Seconds to wait before this write; 0 means now, and opens the next window.
 
-        A binding that was quiet for a whole window begins with the shortest one again.
+        After a quiet time the first write waits a short window for the members to settle; after a whole window of quiet
+        the windows begin to grow anew.
         """
         now = time.monotonic()
         window = self._windows.get(key)
-        if window is None or (not window.waiting and now > window.open_until + window.length):
+        if window is None or (not window.waiting and now >= window.open_until):
             first = self._settings.window_first
-            window = self._windows[key] = _Window(open_until=now + first, length=first)
+            grown = window is not None and now <= window.open_until + window.length
+            length = window.length if window is not None and grown else first
+            window = self._windows[key] = _Window(open_until=now + first, length=length)
         if not at_once and now < window.open_until:
             window.waiting = True
             return window.open_until - now

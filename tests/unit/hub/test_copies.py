@@ -6,7 +6,16 @@ import pytest
 
 from federation.api.lines import Mark, print_mark
 from federation.api.meta import FIELD_MANAGER, MARK_ANNOTATION
-from federation.hub.execute.decide import Identity, MemberState, Step, marked, plan_dropped, plan_target, unmarked
+from federation.hub.execute.decide import (
+    Identity,
+    MemberState,
+    Step,
+    is_repair,
+    marked,
+    plan_dropped,
+    plan_target,
+    unmarked,
+)
 from federation.hub.execute.render import render
 from federation.policy.facts import ClusterFacts
 
@@ -68,6 +77,16 @@ def test_the_step_for_a_target(name: str) -> None:
     member, step, reason = TARGET[name]
     plan = target(member)
     assert (plan.step, plan.reason) == (step, reason)
+
+
+def test_only_an_apply_of_what_was_sent_already_is_a_repair() -> None:
+    drifted = copy(data="2")
+    assert is_repair(target(state(drifted)), drifted)
+    changed = {**TEMPLATE, "data": {"a": "3"}}
+    rendering = render(changed, cluster=ClusterFacts(name="m1"), shares={}, overrides=[])
+    new = plan_target(identity=IDENTITY, rendering=rendering, template=changed, epoch=1, member=state(copy()), kept="")
+    assert new.step is Step.APPLY
+    assert not is_repair(new, copy())
 
 
 def test_a_job_of_a_new_template_is_replaced_not_adopted() -> None:
