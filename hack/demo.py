@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from hack.lab.binaries import binaries
+from hack.lab.binaries import kubectl
 from hack.lab.places import REPOSITORY, say
 from hack.lab.processes import Running, end, start
-from hack.lab.sets import ClusterSet
+from hack.lab.providers import cluster_set
 
 SET = "demo"
 REGIONS = {"member1": "eu", "member2": "eu", "member3": "us"}
@@ -31,7 +31,7 @@ class Demo:
     """The demo's clusters and process."""
 
     def __init__(self) -> None:
-        self.clusters = ClusterSet(SET)
+        self.clusters = cluster_set(SET)
         self.state = self.clusters.directory / "process.json"
 
     def up(self) -> None:
@@ -129,7 +129,7 @@ It stays up; `make down` ends it.""")
 
     def _kubectl(self, *arguments: str, kubeconfig: str = "") -> str:
         file = kubeconfig or str(self.clusters.kubeconfig("hub"))
-        return _run([str(binaries().kubectl), "--kubeconfig", file, *arguments])
+        return _run([str(kubectl()), "--kubeconfig", file, *arguments])
 
     def _fedctl(self, *arguments: str) -> str:
         return _run([str(PROGRAMS / "fedctl"), *arguments], KUBECONFIG=str(self.clusters.kubeconfig("hub")))

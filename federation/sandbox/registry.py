@@ -85,7 +85,8 @@ class Registry:
         new = rules.checked(kind, namespace, "", manifest)
         metadata = new["metadata"]
         if metadata.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+            # A plain error of the storage layer there, so it is answered with 500 (measured).
+            raise RefusalError(500, "", "resourceVersion should not be set on objects to be created")
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = metadata["generateName"] + "".join(secrets.choice(_LETTERS) for _ in range(5))
         metadata.pop("managedFields", None)

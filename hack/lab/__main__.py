@@ -6,11 +6,12 @@ import sys
 import click
 
 from hack.lab import audit as audit_log
-from hack.lab import kind
 from hack.lab.binaries import DEFAULT_MINOR, NoBinaries
 from hack.lab.golang import NoGo
+from hack.lab.kind import KindSet
 from hack.lab.local import NotReady
 from hack.lab.places import say
+from hack.lab.providers import CHOICE, PROVIDERS, cluster_set
 from hack.lab.release import BadChecksum
 from hack.lab.sets import ClusterSet, NoSuchCluster
 
@@ -20,13 +21,17 @@ MIB = 1024 * 1024
 @click.group()
 @click.option("--set", "name", default="default", help="Name of the set; sets run side by side.")
 @click.option(
-    "--provider", type=click.Choice(["auto", "kind", "local"]), default="auto", help="auto: kind where Docker answers."
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    default="auto",
+    envvar=CHOICE,
+    show_envvar=True,
+    help="auto: kind where a Docker engine answers.",
 )
 @click.pass_context
 def main(context: click.Context, name: str, provider: str) -> None:
     """Real Kubernetes clusters on this machine: a hub and its members."""
-    use_kind = provider == "kind" or (provider == "auto" and kind.available())
-    context.obj = kind.KindSet(name) if use_kind else ClusterSet(name)
+    context.obj = cluster_set(name, provider)
 
 
 @main.command()
@@ -36,18 +41,15 @@ def main(context: click.Context, name: str, provider: str) -> None:
 @click.option("--kubernetes", "minor", default=DEFAULT_MINOR, show_default=True, help="Minor version.")
 @click.option("--source", type=click.Choice(["auto", "release"]), default="auto", help="Where programs come from.")
 @click.pass_obj
-def up(clusters: ClusterSet | kind.KindSet, *, members: int, nodes: int, audit: bool, minor: str, source: str) -> None:
+def up(clusters: ClusterSet | KindSet, *, members: int, nodes: int, audit: bool, minor: str, source: str) -> None:
     """Start the clusters; what runs already is left alone, what died is started again."""
-    if isinstance(clusters, ClusterSet):
-        clusters.up(members=members, nodes=nodes, audit=audit, minor=minor, source=source)
-    else:
-        clusters.up(members=members)
+    clusters.up(members=members, nodes=nodes, audit=audit, minor=minor, source=source)
     say(f"kubeconfig of the hub: {clusters.kubeconfig('hub')}")
 
 
 @main.command()
 @click.pass_obj
-def down(clusters: ClusterSet | kind.KindSet) -> None:
+def down(clusters: ClusterSet | KindSet) -> None:
     """End the clusters and remove their data."""
     clusters.down()
 
@@ -55,11 +57,8 @@ def down(clusters: ClusterSet | kind.KindSet) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def status(clusters: ClusterSet | kind.KindSet, *, as_json: bool) -> None:
+def status(clusters: ClusterSet | KindSet, *, as_json: bool) -> None:
     """What runs, and its memory (proportional set size)."""
-    if isinstance(clusters, kind.KindSet):
-        click.echo("\n".join(clusters.names()))
-        return
     found = {name: clusters.cluster(name).status() for name in clusters.names()}
     if as_json:
         click.echo(json.dumps(found))
@@ -78,7 +77,7 @@ def status(clusters: ClusterSet | kind.KindSet, *, as_json: bool) -> None:
 @main.command()
 @click.argument("cluster")
 @click.pass_obj
-def kubeconfig(clusters: ClusterSet | kind.KindSet, cluster: str) -> None:
+def kubeconfig(clusters: ClusterSet | KindSet, cluster: str) -> None:
     """Print the path of a cluster's kubeconfig."""
     click.echo(clusters.kubeconfig(cluster))
 
@@ -86,7 +85,7 @@ def kubeconfig(clusters: ClusterSet | kind.KindSet, cluster: str) -> None:
 @main.command()
 @click.argument("cluster")
 @click.pass_obj
-def audit(clusters: ClusterSet, cluster: str) -> None:
+def audit(clusters: ClusterSet | KindSet, cluster: str) -> None:
     """Print what a cluster answered, one line a request (needs up --audit)."""
     for request in audit_log.requests(clusters.cluster(cluster).audit_log):
         click.echo(f"{request.time} {request.user} {request}")
@@ -95,7 +94,7 @@ def audit(clusters: ClusterSet, cluster: str) -> None:
 @main.command()
 @click.argument("cluster")
 @click.pass_obj
-def stop(clusters: ClusterSet, cluster: str) -> None:
+def stop(clusters: ClusterSet | KindSet, cluster: str) -> None:
     """End one cluster; its data stays."""
     clusters.stop(cluster)
 
@@ -103,7 +102,7 @@ def stop(clusters: ClusterSet, cluster: str) -> None:
 @main.command()
 @click.argument("cluster")
 @click.pass_obj
-def start(clusters: ClusterSet, cluster: str) -> None:
+def start(clusters: ClusterSet | KindSet, cluster: str) -> None:
     """Start a stopped cluster again."""
     clusters.start(cluster)
 

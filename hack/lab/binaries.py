@@ -4,6 +4,7 @@ Each version lies in a directory of its own in the cache, so sets of different v
 """
 
 import fcntl
+import functools
 import re
 import shutil
 import subprocess
@@ -59,6 +60,18 @@ def binaries(*, minor: str = DEFAULT_MINOR, source: str = "auto") -> Binaries:
             scheduler=_path(found, "kube-scheduler"), kubectl=_path(found, "kubectl"), etcd=_etcd(), kwok=kwok,
             stages=stages,
         )  # fmt: skip
+
+
+@functools.cache
+def kubectl(*, minor: str = DEFAULT_MINOR) -> Path:
+    """kubectl of PATH if its version fits, else built."""
+    return _on_path("kubectl", minor) or binaries(minor=minor).kubectl
+
+
+def kwok() -> tuple[Path, Path]:
+    """kwok and its stage files, built once."""
+    with _locked():
+        return _kwok()
 
 
 def pinned(module: Path, path: str) -> str:

@@ -6,6 +6,7 @@ and (in a member) the ServiceAccount of namespace default, without which pods ar
 
 import http.client
 import json
+import signal
 import ssl
 import time
 from collections.abc import Callable
@@ -34,6 +35,19 @@ MEMBER_CONTROLLERS = (
     "*,-node-ipam-controller,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle-controller"
 )
 READY_WITHIN = 120.0
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}],
+}  # fmt: skip
+
+
+def simulated_node(name: str) -> dict[str, Any]:
+    """A node that kwok runs. The label tells it from a real one where there are both."""
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "type": "kwok"}
+    resources = {"cpu": "32", "memory": "256Gi", "pods": "110"}
+    return {
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
+        "status": {"allocatable": resources, "capacity": resources},
+    }  # fmt: skip
 
 
 class NotReady(Exception):
@@ -109,6 +123,14 @@ class LocalCluster:
         end([process for name, process in self.processes.items() if name == "etcd"])
         self._save()
 
+    def freeze(self) -> None:
+        """Stop answering, with connections open."""
+        self.processes["apiserver"].signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Answer again."""
+        self.processes["apiserver"].signal(signal.SIGCONT)
+
     def status(self) -> dict[str, Any]:
         """Processes with their state and memory (PSS in bytes)."""
         return {
@@ -161,11 +183,7 @@ class LocalCluster:
         authority.issue("front-proxy", user="front-proxy")
         authority.service_account_key()
         if self.audit:
-            policy = {
-                "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-                "rules": [{"level": "Metadata"}],
-            }  # fmt: skip
-            (self.directory / "audit-policy.yaml").write_text(json.dumps(policy))
+            (self.directory / "audit-policy.yaml").write_text(json.dumps(AUDIT_POLICY))
 
     def _kubeconfig(self, user: str) -> dict[str, Any]:
         pki = self.directory / "pki"
@@ -256,13 +274,7 @@ class LocalCluster:
         ]  # fmt: skip
 
     def _create_node(self, name: str) -> None:
-        resources = {"cpu": "32", "memory": "256Gi", "pods": "110"}
-        node = {
-            "apiVersion": "v1", "kind": "Node",
-            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}},
-            "status": {"allocatable": resources, "capacity": resources},
-        }  # fmt: skip
-        status = self._request("POST", "/api/v1/nodes", node)
+        status = self._request("POST", "/api/v1/nodes", simulated_node(name))
         if status not in (201, 409):
             raise NotReady(f"{self.name}: node {name} was refused ({status})")
 

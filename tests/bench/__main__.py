@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hack.lab.places import say
-from hack.lab.sets import ClusterSet
+from hack.lab.providers import cluster_set
 from tests.bench import clusters as on_clusters
 from tests.bench import decisions
 from tests.e2e.lab import Lab
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def _with_clusters(options: argparse.Namespace) -> dict[str, Any]:
-    clusters = ClusterSet(f"bench-{os.getpid()}")
+    clusters = cluster_set(f"bench-{os.getpid()}")
     clusters.up(members=3)
     try:
         with tempfile.TemporaryDirectory() as directory:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hack.lab.sets import ClusterSet
+from hack.lab.providers import cluster_set
 from tests.e2e.lab import Hub, Lab, eventually
 from tests.e2e.manifests import namespace as namespace_manifest
 
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The clusters, with the hub process running and member1 (eu), member2 (eu), member3 (us) joined."""
-    clusters = ClusterSet(os.environ.get("FEDERATION_TEST_SET") or f"test-{os.getpid()}")
+    clusters = cluster_set(os.environ.get("FEDERATION_TEST_SET") or f"test-{os.getpid()}")
     clusters.up(members=4, audit=True)
     found = Lab(clusters, tmp_path_factory.mktemp("hub"))
     try:

@@ -15,6 +15,7 @@ from typing import Any
 from federation.api.lines import parse_line
 from federation.api.naming import binding_name
 from hack.lab.audit import Request, requests
+from hack.lab.kind import KindSet
 from hack.lab.sets import ClusterSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -261,12 +262,12 @@ class Process:
 class Lab:
     """Clusters, hub process and commands."""
 
-    def __init__(self, clusters: ClusterSet, directory: Path) -> None:
+    def __init__(self, clusters: ClusterSet | KindSet, directory: Path) -> None:
         self.clusters = clusters
         self.directory = directory
-        from hack.lab.binaries import binaries
+        from hack.lab.binaries import kubectl as find_kubectl
 
-        kubectl = binaries().kubectl
+        kubectl = find_kubectl()
         self.hub = Hub("hub", clusters.kubeconfig("hub"), kubectl, clusters.cluster("hub").audit_log)
         self.members = {
             name: Cluster(name, clusters.kubeconfig(name), kubectl, clusters.cluster(name).audit_log)

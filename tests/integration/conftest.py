@@ -22,7 +22,7 @@ from federation.kube.errors import NotFound
 from federation.kube.resource import CONFIG_MAPS, CRDS, NAMESPACES, Resource
 from federation.kube.transport import AioTransport, Response, Transport
 from federation.sandbox import ApiServer
-from hack.lab.sets import ClusterSet
+from hack.lab.providers import cluster_set
 
 KINDS = [pytest.param("sandbox", id="sandbox"), pytest.param("real", id="real", marks=pytest.mark.e2e)]
 
@@ -34,7 +34,7 @@ def real_api() -> Iterator[str]:
     if named:
         yield named
         return
-    clusters = ClusterSet(f"api-{os.getpid()}")
+    clusters = cluster_set(f"api-{os.getpid()}")
     clusters.up(members=0)
     try:
         yield str(clusters.kubeconfig("hub"))

