@@ -12,7 +12,7 @@ from hack.lab.kind import KindSet
 from hack.lab.local import NotReady
 from hack.lab.places import say
 from hack.lab.providers import CHOICE, PROVIDERS, cluster_set
-from hack.lab.release import BadChecksum
+from hack.lab.release import NotDownloaded
 from hack.lab.sets import ClusterSet, NoSuchCluster
 
 MIB = 1024 * 1024
@@ -110,6 +110,6 @@ def start(clusters: ClusterSet | KindSet, cluster: str) -> None:
 if __name__ == "__main__":
     try:
         main(prog_name="hack/clusters")
-    except (NoBinaries, NoGo, NotReady, NoSuchCluster, BadChecksum) as error:
+    except (NoBinaries, NoGo, NotReady, NoSuchCluster, NotDownloaded) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

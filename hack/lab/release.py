@@ -14,7 +14,11 @@ HOST = "https://dl.k8s.io"
 NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 
 
-class BadChecksum(Exception):
+class NotDownloaded(Exception):
+    """A program could not be downloaded; the message says from where and why."""
+
+
+class BadChecksum(NotDownloaded):
     """What was downloaded is not what was published."""
 
 
@@ -26,7 +30,11 @@ def download(version: str, cache: Path) -> dict[str, Path | None]:
     for name in NAMES:
         target = directory / name
         if not target.exists():
-            _fetch(f"{HOST}/v{version}/bin/linux/{machine}/{name}", target)
+            address = f"{HOST}/v{version}/bin/linux/{machine}/{name}"
+            try:
+                _fetch(address, target)
+            except OSError as error:
+                raise NotDownloaded(f"{address}: {error}; --source auto builds the programs instead") from error
     return {name: directory / name for name in NAMES}
 
 
