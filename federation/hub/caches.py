@@ -182,6 +182,11 @@ class HubCaches:
         group = api_version.rpartition("/")[0]
         return self.discovery.find(api_version, kind) or self.discovery.find_kind(group, kind)
 
+    def definition_ends(self, resource: Resource) -> bool:
+        """Whether the CRD of a kind is being deleted: then its objects go because of that, one after the other."""
+        entry = self._crds.get("", f"{resource.plural}.{resource.group}")
+        return entry is not None and entry.deleting
+
     def _crd_changed(self, change: Change) -> None:
         entry = change.new or change.old
         if entry is not None and not entry.name.endswith(f".{GROUP}"):

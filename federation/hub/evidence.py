@@ -1,6 +1,7 @@
 """Proof about a template by a quorum read: the only ground on which copies are deleted (DESIGN, deletion needs evidence).
 
-A cache may be late and a 404 of the *kind* is no answer, so both count as unknown.
+A cache may be late and a 404 of the *kind* is no answer, so both count as unknown. A kind that nothing defines any more is
+told apart: its objects are gone with it, but nobody asked for the copies to go.
 """
 
 import enum
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from federation.api.meta import Manifest
 from federation.hub.caches import HubCaches
 from federation.kube.errors import ApiError, NotFound
-from federation.kube.resource import NAMESPACES
+from federation.kube.resource import API_SERVICES, CRDS, NAMESPACES
 
 
 class Standing(enum.Enum):
@@ -19,6 +20,8 @@ class Standing(enum.Enum):
     TERMINATING = "terminating"
     """Deletion has been asked for and cannot be taken back (a deletionTimestamp is final)."""
     GONE = "gone"
+    UNDEFINED = "undefined"
+    """No CRD and no aggregated API defines the kind any more (or its CRD is going), so there is no such object."""
     UNKNOWN = "unknown"
 
 
@@ -36,20 +39,38 @@ async def template_evidence(caches: HubCaches, reference: Manifest) -> Evidence:
     """Read the template of a `binding.spec.resource` from the API server itself, never from a cache."""
     resource = caches.resource_of(reference["apiVersion"], reference["kind"])
     if resource is None:
-        return Evidence(Standing.UNKNOWN)
+        return await _of_missing_kind(caches, reference)
     namespace = reference.get("namespace") or None
     try:
         found = await caches.client.get(resource, reference["name"], namespace)
     except NotFound as error:
         # The API server names the object it misses; a missing kind is answered without a name.
-        named = (error.details or {}).get("name") == reference["name"]
-        return Evidence(Standing.GONE if named else Standing.UNKNOWN)
+        if (error.details or {}).get("name") == reference["name"]:
+            return Evidence(Standing.UNDEFINED if caches.definition_ends(resource) else Standing.GONE)
+        return await _of_missing_kind(caches, reference)
     except ApiError:
         return Evidence(Standing.UNKNOWN)
     metadata = found["metadata"]
     standing = Standing.TERMINATING if "deletionTimestamp" in metadata else Standing.PRESENT
     ends = standing is Standing.PRESENT and namespace is not None and await _namespace_ends(caches, namespace)
     return Evidence(standing, metadata["uid"], ends)
+
+
+async def _of_missing_kind(caches: HubCaches, reference: Manifest) -> Evidence:
+    """Undefined only where the API server itself says that no CRD defines the kind, and that it made the group for CRDs."""
+    group, _, version = reference["apiVersion"].rpartition("/")
+    try:
+        definitions = [crd["spec"] for crd in (await caches.client.list(CRDS)).items]
+        if not group or any((one["group"], one["names"]["kind"]) == (group, reference["kind"]) for one in definitions):
+            return Evidence(Standing.UNKNOWN)
+        service = await caches.client.get(API_SERVICES, f"{version}.{group}")
+    except NotFound:
+        return Evidence(Standing.UNDEFINED)
+    except ApiError:
+        return Evidence(Standing.UNKNOWN)
+    # `true`: kept by the API server for CRDs; `onstart`: built in; without it: an aggregated API, which may be down.
+    kept = (service["metadata"].get("labels") or {}).get("kube-aggregator.kubernetes.io/automanaged")
+    return Evidence(Standing.UNDEFINED if kept == "true" else Standing.UNKNOWN)
 
 
 async def _namespace_ends(caches: HubCaches, namespace: str) -> bool:

@@ -57,6 +57,9 @@ CRDS = Resource(
     "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition",
     namespaced=False, status=True, verbs=_ALL,
 )  # fmt: skip
+API_SERVICES = Resource(
+    "apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False, status=True, verbs=_ALL
+)
 
 
 def _ours(plural: str, kind: str, *, namespaced: bool) -> Resource:

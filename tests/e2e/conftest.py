@@ -11,6 +11,7 @@ import pytest
 
 from hack.lab.providers import cluster_set
 from tests.e2e.lab import Hub, Lab, eventually
+from tests.e2e.manifests import API
 from tests.e2e.manifests import namespace as namespace_manifest
 
 pytestmark = pytest.mark.e2e
@@ -44,6 +45,19 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             clusters.down()
 
 
+@pytest.fixture(scope="session")
+def collector(lab: Lab) -> None:
+    """The hub's garbage collector knows our kinds: half a minute after they were installed on a new hub."""
+    owner = {"apiVersion": "v1", "kind": "Namespace", "name": "default", "uid": "absent"}
+    probe = {
+        "apiVersion": API, "kind": "ClusterResourceBinding",
+        "metadata": {"name": "collector-probe", "ownerReferences": [owner]},
+        "spec": {"resource": {"apiVersion": "v1", "kind": "Namespace", "name": "default", "uid": "absent"}},
+    }  # fmt: skip
+    lab.hub.apply(probe)
+    eventually(lambda: lab.hub.get("crb", "collector-probe") is None, within=90)
+
+
 @pytest.fixture
 def hub(lab: Lab) -> Hub:
     """The hub."""
@@ -68,6 +82,18 @@ def place(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
     lab.hub.run("delete", "namespace", name, "--wait=false")
     for member in lab.members.values():
         member.run("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture
+def group(lab: Lab, place: str) -> Iterator[str]:
+    """A group of the test's own, whose Widget `w` and definitions are gone at the end."""
+    name = f"{place}.test"
+    yield name
+    if lab.hub.get("crd", f"widgets.{name}") is not None:
+        lab.hub.run("delete", f"widgets.{name}", "w", "-n", place, "--ignore-not-found")
+    eventually(lambda: not lab.hub.every("rb", place))
+    for cluster in (lab.hub, *lab.members.values()):
+        cluster.run("delete", "crd", f"widgets.{name}", "--ignore-not-found", "--wait=false")
 
 
 @pytest.fixture(autouse=True)

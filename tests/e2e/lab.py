@@ -67,6 +67,11 @@ class Cluster:
         self.audit_log = audit_log
         self._kubectl = kubectl
 
+    def define(self, definition: Manifest) -> None:
+        """Apply a CustomResourceDefinition, and return once it is served."""
+        self.apply(definition)
+        self.run("wait", "--for=condition=Established", f"crd/{definition['metadata']['name']}", "--timeout=20s")
+
     def run(self, *arguments: str, stdin: str = "", fails: bool = False, timeout: float = 60) -> str:
         """kubectl; its output (and errors, where it is expected to fail)."""
         command = [str(self._kubectl), "--kubeconfig", str(self.kubeconfig), *arguments]

@@ -98,3 +98,25 @@ def override(name: str, place: str | None, *rules: Manifest, selectors: list[Man
         "apiVersion": API, "kind": "OverridePolicy" if place else "ClusterOverridePolicy", "metadata": metadata,
         "spec": {"resourceSelectors": selectors or [selector()], "overrideRules": list(rules)},
     }  # fmt: skip
+
+
+def widget(group: str, place: str) -> Manifest:
+    """A custom resource."""
+    return {
+        "apiVersion": f"{group}/v1",
+        "kind": "Widget",
+        "metadata": {"name": "w", "namespace": place},
+        "spec": {"a": 1},
+    }
+
+
+def widget_definition(group: str) -> Manifest:
+    """The definition of Widgets in a group."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget"}
+    versions = [{"name": "v1", "served": True, "storage": True, "schema": schema}]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"widgets.{group}"},
+        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": versions},
+    }  # fmt: skip

@@ -1,7 +1,9 @@
 """Every way that something can be deleted, and what must and must not follow."""
 
+import pytest
+
 from tests.e2e.lab import Lab, eventually
-from tests.e2e.manifests import config_map, deployment, namespace, on, policy, selector
+from tests.e2e.manifests import config_map, deployment, namespace, on, policy, selector, widget, widget_definition
 
 
 def placed(lab: Lab, place: str, **spec: object) -> dict[int, str]:
@@ -27,19 +29,6 @@ def marks(lab: Lab, number: int, place: str) -> list[str]:
     ]
 
 
-def test_background_deletion_takes_the_copies(lab: Lab, place: str) -> None:
-    placed(lab, place)
-    lab.hub.delete("deployment", "web", place)
-    eventually(lambda: gone(lab, place))
-    eventually(lambda: lab.hub.binding("Deployment", "web", place) is None)
-
-
-def test_foreground_deletion_returns_when_the_members_are_clean(lab: Lab, place: str) -> None:
-    placed(lab, place)
-    lab.hub.delete("deployment", "web", place, cascade="foreground", wait=True)
-    assert gone(lab, place), "kubectl came back, so every copy must be gone"
-
-
 def test_orphan_deletion_leaves_the_copies_unmarked(lab: Lab, place: str) -> None:
     uids = placed(lab, place)
     lab.hub.delete("deployment", "web", place, cascade="orphan")
@@ -47,6 +36,20 @@ def test_orphan_deletion_leaves_the_copies_unmarked(lab: Lab, place: str) -> Non
     for number, uid in uids.items():
         assert lab.member(number).uid("deployment", "web", place) == uid
         assert marks(lab, number, place) == []
+
+
+def test_background_deletion_takes_the_copies(lab: Lab, place: str) -> None:
+    placed(lab, place)
+    lab.hub.delete("deployment", "web", place)
+    eventually(lambda: gone(lab, place))
+    eventually(lambda: lab.hub.binding("Deployment", "web", place) is None)
+
+
+@pytest.mark.usefixtures("collector")
+def test_foreground_deletion_returns_when_the_members_are_clean(lab: Lab, place: str) -> None:
+    placed(lab, place)
+    lab.hub.delete("deployment", "web", place, cascade="foreground", wait=True)
+    assert gone(lab, place), "kubectl came back, so every copy must be gone"
 
 
 def test_a_template_deleted_while_we_were_down_takes_its_copies_when_we_return(lab: Lab, place: str) -> None:
@@ -121,3 +124,23 @@ def test_a_template_made_anew_under_the_same_name_adopts_its_copies_in_place(lab
     lab.process.start()
     eventually(lambda: lab.hub.settled("Deployment", "web", place))
     assert {number: lab.member(number).uid("deployment", "web", place) for number in (1, 2)} == uids
+
+
+def test_a_kind_that_is_no_longer_defined_lets_its_binding_go_and_leaves_the_copies(
+    lab: Lab, place: str, group: str
+) -> None:
+    for cluster in (lab.hub, lab.member(1)):
+        cluster.define(widget_definition(group))
+    lab.fedctl("allow", "member1", f"widgets.{group}", "--kubeconfig", str(lab.member(1).kubeconfig))
+    chosen = policy("w", place, selector("Widget", api=f"{group}/v1"), placement=on("member1"))
+    lab.hub.apply(chosen, widget(group, place))
+    eventually(lambda: lab.hub.settled("Widget", "w", place, group))
+    uid = lab.member(1).uid(f"widgets.{group}", "w", place)
+    lab.hub.delete("crd", f"widgets.{group}")
+    eventually(lambda: lab.hub.binding("Widget", "w", place, group) is None, within=60)
+    assert lab.member(1).uid(f"widgets.{group}", "w", place) == uid, "nobody asked for the copy to go"
+    assert "Stranded" in lab.hub.run("get", "events", "-n", place)
+    lab.hub.define(widget_definition(group))
+    lab.hub.apply(widget(group, place))
+    eventually(lambda: lab.hub.settled("Widget", "w", place, group), within=60)
+    assert lab.member(1).uid(f"widgets.{group}", "w", place) == uid, "taken up again in place"

@@ -4,50 +4,14 @@ import base64
 import datetime as dt
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.e2e.lab import Cluster, Lab, always, eventually
-from tests.e2e.manifests import API, config_map, on, policy, selector
-
-
-def widgets(lab: Lab, group: str, *clusters: Cluster) -> None:
-    """Define Widgets of a group in the hub and these clusters."""
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    names = {"plural": "widgets", "singular": "widget", "kind": "Widget"}
-    versions = [{"name": "v1", "served": True, "storage": True, "schema": schema}]
-    crd = {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"widgets.{group}"},
-        "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": versions},
-    }  # fmt: skip
-    for cluster in clusters:
-        cluster.apply(crd)
-        cluster.run("wait", "--for=condition=Established", f"crd/widgets.{group}", "--timeout=20s")
-
-
-def widget(group: str, place: str) -> dict:
-    return {
-        "apiVersion": f"{group}/v1",
-        "kind": "Widget",
-        "metadata": {"name": "w", "namespace": place},
-        "spec": {"a": 1},
-    }
-
-
-@pytest.fixture
-def group(lab: Lab, place: str) -> Iterator[str]:
-    """A group of the test's own, whose Widgets and definitions are gone at the end."""
-    name = f"{place}.test"
-    yield name
-    lab.hub.run("delete", f"widgets.{name}", "w", "-n", place, "--ignore-not-found")
-    eventually(lambda: not lab.hub.every("rb", place))
-    for cluster in (lab.hub, *lab.members.values()):
-        cluster.run("delete", "crd", f"widgets.{name}", "--ignore-not-found", "--wait=false")
+from tests.e2e.lab import Lab, always, eventually
+from tests.e2e.manifests import API, config_map, on, policy, selector, widget, widget_definition
 
 
 def condition(lab: Lab, name: str, kind: str) -> dict:
@@ -194,7 +158,8 @@ def test_a_kubeconfig_that_points_nowhere_is_named(lab: Lab, tmp_path) -> None:
 def test_a_kind_that_may_not_be_written_becomes_a_condition_with_the_command_that_mends_it(
     lab: Lab, place: str, group: str
 ) -> None:
-    widgets(lab, group, lab.hub, lab.member(1))
+    for cluster in (lab.hub, lab.member(1)):
+        cluster.define(widget_definition(group))
     lab.hub.apply(
         policy("w", place, selector("Widget", api=f"{group}/v1"), placement=on("member1")), widget(group, place)
     )
@@ -212,7 +177,8 @@ def _forbidden(lab: Lab, place: str, group: str) -> dict | None:
 
 
 def test_a_template_goes_although_its_kind_may_not_be_read_in_a_member(lab: Lab, place: str, group: str) -> None:
-    widgets(lab, group, lab.hub, lab.member(1))
+    for cluster in (lab.hub, lab.member(1)):
+        cluster.define(widget_definition(group))
     lab.hub.apply(
         policy("w", place, selector("Widget", api=f"{group}/v1"), placement=on("member1")), widget(group, place)
     )
@@ -223,13 +189,14 @@ def test_a_template_goes_although_its_kind_may_not_be_read_in_a_member(lab: Lab,
 
 
 def test_a_custom_resource_follows_as_soon_as_its_crd_is_in_the_member(lab: Lab, place: str, group: str) -> None:
-    widgets(lab, group, lab.hub, lab.member(1))
+    for cluster in (lab.hub, lab.member(1)):
+        cluster.define(widget_definition(group))
     lab.fedctl("allow", "member1", f"widgets.{group}", "--kubeconfig", str(lab.member(1).kubeconfig))
     chosen = policy("w", place, selector("Widget", api=f"{group}/v1"), placement=on("member1", "member2"))
     lab.hub.apply(chosen, widget(group, place))
     eventually(lambda: lab.member(1).get(f"widgets.{group}", "w", place))
     assert set(lab.hub.targets("Widget", "w", place, group)) == {"member1"}
-    widgets(lab, group, lab.member(2))
+    lab.member(2).define(widget_definition(group))
     lab.fedctl("allow", "member2", f"widgets.{group}", "--kubeconfig", str(lab.member(2).kubeconfig))
     eventually(lambda: lab.member(2).get(f"widgets.{group}", "w", place), within=60)
 

@@ -51,6 +51,8 @@ CopyKey = tuple[str, str, str]
 FIGHT_WINDOW, FIGHT_LIMIT = 60.0, 3
 EARLY = 5.0
 """Seconds for which a member may be unconnected or unread before the binding says so."""
+ORPHAN_FINALIZER = "orphan"
+"""What the API server puts on an object that is deleted with propagationPolicy Orphan."""
 _EARLY = frozenset({"NotJoined", "Unknown"})
 
 
@@ -130,6 +132,8 @@ class Execute:
             if old is not None and self._caches.binding(self._caches.binding_key(resource, old)) is not None:
                 self._endings.add_later(self._caches.binding_key(resource, old))
             return
+        if new.deleting and ORPHAN_FINALIZER in new.finalizers:
+            self._endings.note_orphaned(new.uid)
         if (
             old and new.generation > 0 and old.uid == new.uid
             and (old.generation, old.labels, old.annotations) == (new.generation, new.labels, new.annotations)

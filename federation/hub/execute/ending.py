@@ -1,7 +1,8 @@
 """The end of a binding: copies go, or stay unmarked, only on proof that the template is gone (DESIGN section 4).
 
 Cases, by a quorum read of the template: gone or terminating: copies are deleted (unmarked where the user asked to keep
-them, or orphaned the template); present: the binding was deleted by hand, its finalizer goes and no copy is touched.
+them, or orphaned the template); present: the binding was deleted by hand, its finalizer goes and no copy is touched; the
+kind is no longer defined: the binding goes, the copies stay.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from federation.api.lines import parse_line
 from federation.api.meta import FINALIZER, Manifest
 from federation.api.naming import short_hash
 from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.events import Subject, emit
 from federation.hub.evidence import Evidence, Standing, template_evidence
 from federation.hub.execute.apply import Applier
 from federation.hub.execute.decide import Identity, MemberState, Step, plan_dropped
@@ -49,10 +51,20 @@ class Endings:
         self._queue: WorkQueue[BindingKey] = WorkQueue()
         self._asked: dict[tuple[str, str], float] = {}
         """(member, UID of a copy) -> when it was asked to go."""
+        self._orphaned: set[str] = set()
+        """UIDs of templates that were deleted leaving orphans."""
 
     def add(self, key: BindingKey) -> None:
         """Look at a binding that is being deleted, or that lost its owner or its template."""
         self._queue.add(key)
+
+    def note_orphaned(self, template_uid: str) -> None:
+        """A template is deleted leaving orphans, as its own finalizer says.
+
+        Usually the owner reference that the garbage collector takes off the binding tells it; but that does nothing for
+        bindings in the half minute after our kinds were installed on a hub.
+        """
+        self._orphaned.add(template_uid)
 
     def add_later(self, key: BindingKey) -> None:
         """Look at a binding whose template is gone, if the hub's garbage collector has not deleted it meanwhile.
@@ -76,9 +88,12 @@ class Endings:
         if found.deleting and self._all_asked(key, binding):
             return AGAIN
         evidence = await template_evidence(self._caches, binding["spec"]["resource"])
-        orphaned = not found.owners
+        orphaned = not found.owners or binding["spec"]["resource"]["uid"] in self._orphaned
         if evidence.standing is Standing.UNKNOWN:
             return 1.0
+        if evidence.standing is Standing.UNDEFINED:
+            await self._strand(key, binding)
+            return None
         if evidence.standing is Standing.PRESENT:
             return await self._still_wanted(key, binding, evidence, deleting=found.deleting)
         if evidence.standing is Standing.TERMINATING and not found.deleting:
@@ -182,9 +197,29 @@ class Endings:
                 return True
         return False
 
+    async def _strand(self, key: BindingKey, binding: Manifest) -> None:
+        """The kind itself is gone from the hub: let the binding go (or its namespace could not), and touch no copy.
+
+        The copies keep their marks, so they are taken up again when the kind and the template return.
+        """
+        reference = binding["spec"]["resource"]
+        members = sorted((binding.get("status") or {}).get("members") or {})
+        message = (
+            f"{reference['kind']} is no longer defined on the hub; the copies of {reference['name']} in"
+            f" {', '.join(members) or 'no member'} stay as they are, and are taken up again when kind and object return"
+        )
+        log.warning("binding %s: %s", key, message)
+        subject = Subject(
+            api_version=reference["apiVersion"], kind=reference["kind"], namespace=reference.get("namespace") or "",
+            name=reference["name"], uid=reference["uid"],
+        )  # fmt: skip
+        await emit(self._caches.client, subject, reason="Stranded", message=message, warning=True)
+        await self._release(key, binding)
+
     async def _release(self, key: BindingKey, binding: Manifest) -> None:
         """Let the binding go: take our finalizer off, and delete it if nobody has yet."""
         client, resource = self._caches.client, RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
+        self._orphaned.discard(binding["spec"]["resource"]["uid"])
         metadata = binding["metadata"]
         index = metadata["finalizers"].index(FINALIZER) if FINALIZER in metadata.get("finalizers", []) else None
         try:
