@@ -5,6 +5,7 @@ Only public commands are used: kubectl, fedctl, `federation hub` under its own S
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -116,9 +117,10 @@ class Demo:
 
     def _next(self) -> None:
         kubeconfig = self.clusters.kubeconfig("hub")
+        path = f"{PROGRAMS}:$PATH" if shutil.which("kubectl") else f"{PROGRAMS}:{kubectl().parent}:$PATH"
         print(f"""
 All is ready. Try:
-  export KUBECONFIG={kubeconfig} PATH={PROGRAMS}:$PATH
+  export KUBECONFIG={kubeconfig} PATH={path}
   kubectl get federation -A
   fedctl explain deploy/web -n example-web
   fedctl get deploy/web -n example-web
