@@ -4,10 +4,9 @@ Sums are generous: they do not see that the free cores may be spread over many n
 """
 
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 
 from federation.api.cluster import ResourceSummary
-from federation.api.quantity import parse_quantity
+from federation.api.quantity import nanos
 
 PODS = "pods"
 InFlight = tuple[Mapping[str, str] | None, int]
@@ -25,19 +24,20 @@ def fit(
     if summary is None:
         return 0
     in_flight = list(assumed)
-    slots = _free(summary, PODS) - sum(replicas for _, replicas in in_flight)
-    best = max(0, int(slots))
+    slots = _free(summary, PODS) // 10**9 - sum(replicas for _, replicas in in_flight)
+    best = max(0, slots)
     for name, text in (requests or {}).items():
-        wanted = parse_quantity(text)
+        wanted = nanos(text)
         if name == PODS or wanted <= 0:
             continue
-        taken = sum(parse_quantity((other or {}).get(name, "0")) * replicas for other, replicas in in_flight)
+        taken = sum(nanos((other or {}).get(name, "0")) * replicas for other, replicas in in_flight)
         best = min(best, max(0, (_free(summary, name) - taken) // wanted))
     return best
 
 
-def _free(summary: ResourceSummary, name: str) -> Fraction:
+def _free(summary: ResourceSummary, name: str) -> int:
+    """What is left of a resource, in billionths."""
     if name not in summary.allocatable:
-        return Fraction(0)
-    used = (parse_quantity(part.get(name, "0")) for part in (summary.allocated, summary.allocating))
-    return parse_quantity(summary.allocatable[name]) - sum(used)
+        return 0
+    used = nanos(summary.allocated.get(name, "0")) + nanos(summary.allocating.get(name, "0"))
+    return nanos(summary.allocatable[name]) - used

@@ -26,23 +26,28 @@ from federation.operator.lifecycle import credentials_of
 
 log = logging.getLogger(__name__)
 
-PERIOD = 0.5
+PERIOD, CALM = 0.5, 3
+"""Seconds between two looks at what a member holds, and how many must find nothing."""
 INVENTORY = 10
 """Objects that the Event names; the rest is a count."""
 
 
 async def leave(hub: Client, name: str, *, hub_label: str) -> None:
     """Return once the Cluster may go."""
+    calm = 0
     while True:
         try:
             cluster = await hub.get(CLUSTERS, name)
         except NotFound:
             return
         held = await holdings(hub, name)
-        if not held:
+        # A copy that was made a moment ago is in its binding's status only after the first status window.
+        calm = 0 if held else calm + 1
+        if calm == CALM:
             break
         if (cluster["metadata"].get("annotations") or {}).get(LEAVE_ANNOTATION) == "force":
-            await _report_left(hub, cluster, held)
+            if held:
+                await _report_left(hub, cluster, held)
             break
         await asyncio.sleep(PERIOD)
     await _withdraw(hub, cluster, hub_label=hub_label)

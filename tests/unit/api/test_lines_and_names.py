@@ -6,7 +6,7 @@ import pytest
 
 from federation.api.lines import LINE_LIMIT, Mark, parse_line, parse_mark, print_line, print_mark
 from federation.api.naming import binding_name, short_hash
-from federation.api.quantity import format_quantity, parse_quantity
+from federation.api.quantity import format_quantity, nanos, parse_quantity
 
 
 def test_a_line_reads_back_as_it_was_written() -> None:
@@ -70,3 +70,10 @@ def test_quantities_are_exact_and_read_back(text: str, value: Fraction) -> None:
 def test_what_kubernetes_refuses_is_no_quantity(text: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity"):
         parse_quantity(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1n", 1), ("0.1n", 1), ("100m", 10**8), ("2Gi", 2 * 2**30 * 10**9), ("0", 0)]
+)
+def test_billionths_round_up_as_kubernetes_does(text: str, value: int) -> None:
+    assert nanos(text) == value
