@@ -25,7 +25,7 @@ from federation.hub.execute.decide import (
     plan_dropped,
     plan_target,
 )
-from federation.hub.execute.diff import owners_of, residue
+from federation.hub.execute.diff import contested, residue
 from federation.hub.execute.ending import Endings
 from federation.hub.execute.namespaces import Namespaces
 from federation.hub.execute.render import render
@@ -279,9 +279,7 @@ class Execute:
         if plan.step is Step.APPLY and state.observed is not None and is_repair(plan, state.observed):
             wait = self._fight(key)
             if wait is not None:
-                names = ", ".join(owners_of(state.observed, list(plan.differences))) or "another writer"
-                fields = "; ".join(str(entry) for entry in plan.differences[:3])
-                message = f"{names} keeps changing what the template sets ({fields})"
+                message = contested(state.observed, plan.differences)
                 return _outcome(epoch, template, reason="Contested", message=message), wait
         body = template.manifest()
         try:

@@ -5,7 +5,7 @@ template (also while we were down), and they say which lists are maps, sets or a
 What we neither own nor render belongs to the member (defaults, webhooks, controllers) and is never a difference.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,14 @@ def diff(desired: Manifest, observed: Manifest) -> list[Difference]:
         (entry for entry in found if not _same_mark(entry)),
         key=lambda entry: entry.path,
     )
+
+
+def contested(observed: Manifest, differences: Sequence[Difference]) -> str:
+    """Who keeps changing what; of a Secret the paths only, as this text ends up in a status (I16)."""
+    names = ", ".join(owners_of(observed, list(differences))) or "another writer"
+    secret = observed.get("kind") == "Secret"
+    fields = "; ".join(entry.path if secret else str(entry) for entry in differences[:3])
+    return f"{names} keeps changing what the template sets ({fields})"
 
 
 def residue(differences: list[Difference]) -> str:

@@ -7,7 +7,6 @@ there is one a window, 0.2 s doubling to 5 s; what flips a settled binding is wr
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from federation.api.lines import parse_line, parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
@@ -15,6 +14,7 @@ from federation.hub.binding_status import CONDITION_TYPES
 from federation.hub.binding_status import report as report_patch
 from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.execute.report import Outcome, line, report
+from federation.hub.execute.windows import Windows
 from federation.hub.fleet import Fleet
 from federation.hub.settings import Settings
 from federation.hub.views import decision_of
@@ -26,16 +26,6 @@ from federation.kube.store import Cached
 from federation.kube.workers import run_workers
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class _Window:
-    """When a binding may be written next. Times are monotonic seconds."""
-
-    open_until: float = 0.0
-    length: float = 0.0
-    waiting: bool = False
-    """A write was asked to wait for the end of this window."""
 
 
 class Reporter:
@@ -51,7 +41,7 @@ class Reporter:
         self._steps_ahead = steps_ahead
         self._queue: WorkQueue[BindingKey] = WorkQueue()
         self._outcomes: dict[BindingKey, dict[str, Outcome]] = {}
-        self._windows: dict[BindingKey, _Window] = {}
+        self._windows = Windows(first=settings.window_first, last=settings.window_last)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -73,7 +63,7 @@ class Reporter:
     def forget(self, key: BindingKey) -> None:
         """The binding is gone."""
         self._outcomes.pop(key, None)
-        self._windows.pop(key, None)
+        self._windows.forget(key)
 
     async def _reconcile(self, key: BindingKey) -> float | None:
         found = self._caches.binding(key)
@@ -100,7 +90,7 @@ class Reporter:
             return None
         rolls = result.applied["reason"] == "Applying" or _rolls(stored, lines)
         at_once = (result.settled or (_was_settled(status) and not rolls)) and not self._steps_ahead(key)
-        wait = self._wait(key, at_once=at_once)
+        wait = self._windows.wait(key, at_once=at_once, now=time.monotonic())
         if wait > 0:
             return wait
         try:
@@ -115,27 +105,6 @@ class Reporter:
             return 0.1
         self._caches.binding_store(key).learn(written)
         return None
-
-    def _wait(self, key: BindingKey, *, at_once: bool) -> float:
-        """Seconds to wait before this write; 0 means now, and opens the next window.
-
-        After a quiet time the first write waits a short window for the members to settle; after a whole window of quiet
-        the windows begin to grow anew.
-        """
-        now = time.monotonic()
-        window = self._windows.get(key)
-        if window is None or (not window.waiting and now >= window.open_until):
-            first = self._settings.window_first
-            grown = window is not None and now <= window.open_until + window.length
-            length = window.length if window is not None and grown else first
-            window = self._windows[key] = _Window(open_until=now + first, length=length)
-        if not at_once and now < window.open_until:
-            window.waiting = True
-            return window.open_until - now
-        window.waiting = False
-        window.length = min(window.length * 2, self._settings.window_last)
-        window.open_until = now + window.length
-        return 0.0
 
     def _lines(
         self, binding: Manifest, outcomes: dict[str, Outcome], stored: dict[str, str], targets: dict[str, int]

@@ -4,7 +4,7 @@ from typing import Any
 
 from federation.api.lines import Mark, print_mark
 from federation.api.meta import FIELD_MANAGER, MARK_ANNOTATION
-from federation.hub.execute.diff import diff, owners_of, residue
+from federation.hub.execute.diff import contested, diff, owners_of, residue
 
 Manifest = dict[str, Any]
 
@@ -72,3 +72,14 @@ def test_equal_residues_have_equal_names() -> None:
         residue(diff(desired({"data": {"a": "1"}}), have)) == residue(diff(desired({"data": {"a": "1"}}), have)) != ""
     )
     assert residue([]) == ""
+
+
+def test_who_contests_a_field_is_named_with_its_values_but_for_a_secret() -> None:
+    rival = {"manager": "rival", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}}
+    have = observed({"data": {"a": "hers"}}, {"f:data": {"f:a": {}}}, rival)
+    found = diff(desired({"data": {"a": "ours"}}), have)
+    assert contested(have, found) == (
+        'rival keeps changing what the template sets (data.a: want "ours", member has "hers")'
+    )
+    secret = {**have, "kind": "Secret"}
+    assert contested(secret, found) == "rival keeps changing what the template sets (data.a)"
