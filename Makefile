@@ -40,6 +40,7 @@ test-integration: $(READY) ## controllers against the API server in process
 	@echo "==> integration"; $(PYTEST) tests/integration -m "not e2e"
 
 test-e2e: $(READY) ## everything that only real clusters prove
+	@hack/clusters prepare
 	@echo "==> e2e"; $(PYTEST) tests/e2e tests/integration -m e2e
 
 lint: $(READY) ## ruff, mypy strict, import contract, CRDs up to date
@@ -55,6 +56,7 @@ crds: $(READY) ## write crds/ from the models
 	@$(BIN)/python -m federation.api.crds crds
 
 bench: $(READY) ## a report of latency, throughput, decisions a second, memory (build/bench.json)
+	@hack/clusters prepare
 	@$(BIN)/python -m tests.bench
 
 clean: ## remove what the targets made here

@@ -29,6 +29,7 @@ from federation.hub.eligible import NotAHub, check_hub
 from federation.hub.execute.controller import Execute
 from federation.hub.fleet import Fleet
 from federation.hub.install import CrdsMissing, install_crds
+from federation.hub.kinds import Kinds
 from federation.hub.schedule.controller import Schedule
 from federation.hub.settings import Settings
 from federation.kube.client import Client
@@ -73,6 +74,7 @@ class HubProcess:
 
     async def _serve(self, client: Client, hub_id: str) -> None:
         caches = HubCaches(client, hub_id=hub_id)
+        kinds = Kinds(caches, self.settings)
         fleet = Fleet(caches, self.settings)
         controllers: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "detect": Detect(caches, self.settings).run,
@@ -83,7 +85,8 @@ class HubProcess:
         }
         operator_stop = threading.Event()
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(caches.run(), name="caches"), group.create_task(fleet.run(), name="fleet")]
+            shared = {"caches": caches.run, "kinds": kinds.run, "fleet": fleet.run}
+            tasks = [group.create_task(run(), name=name) for name, run in shared.items()]
             tasks += [group.create_task(run(), name=role) for role, run in controllers.items() if role in self.roles]
             if "operator" in self.roles:
                 tasks.append(group.create_task(self._operator(operator_stop), name="operator"))

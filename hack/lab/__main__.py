@@ -6,8 +6,9 @@ import sys
 import click
 
 from hack.lab import audit as audit_log
-from hack.lab.binaries import DEFAULT_MINOR, NoBinaries
+from hack.lab.binaries import DEFAULT_MINOR, NoBinaries, binaries, kubectl, kwok
 from hack.lab.golang import NoGo
+from hack.lab.judge import judge
 from hack.lab.kind import KindSet
 from hack.lab.local import NotReady
 from hack.lab.places import say
@@ -45,6 +46,19 @@ def up(clusters: ClusterSet | KindSet, *, members: int, nodes: int, audit: bool,
     """Start the clusters; what runs already is left alone, what died is started again."""
     clusters.up(members=members, nodes=nodes, audit=audit, minor=minor, source=source)
     say(f"kubeconfig of the hub: {clusters.kubeconfig('hub')}")
+
+
+@main.command()
+@click.option("--kubernetes", "minor", default=DEFAULT_MINOR, show_default=True, help="Minor version.")
+@click.pass_obj
+def prepare(clusters: ClusterSet | KindSet, *, minor: str) -> None:
+    """Build what up and the tests need, so that neither waits for it: about ten minutes the first time, then nothing."""
+    if isinstance(clusters, ClusterSet):
+        binaries(minor=minor)
+    else:
+        kubectl(minor=minor)
+        kwok()
+    judge()
 
 
 @main.command()

@@ -12,7 +12,7 @@ MODULE = REPOSITORY / "hack" / "judge"
 
 
 def judge(*objects: dict[str, Any]) -> list[dict[str, Any]]:
-    """Verdicts in order: `{"argo": {"status": ...}, "kstatus": {"status": ...}}` each."""
+    """Verdicts in order: `{"argo": {"status": ...}, "kstatus": {"status": ...}}` each. Without objects it is only built."""
     stream = "\n".join(json.dumps(one) for one in objects)
     answer = subprocess.run([_binary()], input=stream, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in answer.stdout.splitlines()]

@@ -7,6 +7,7 @@ where this was written; the workflow `e2e-kind` is what runs it.
 
 import json
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -106,6 +107,12 @@ class KindCluster:
         """End the processes; the data stays."""
         end(self._processes())
         _run("docker", "stop", self.container)
+
+    def kill(self) -> None:
+        """End everything at once, as after a crash of the machine."""
+        for process in self._processes():
+            process.signal(signal.SIGKILL)
+        _run("docker", "kill", self.container)
 
     def freeze(self) -> None:
         """Stop answering, with connections open."""

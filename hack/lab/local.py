@@ -123,6 +123,11 @@ class LocalCluster:
         end([process for name, process in self.processes.items() if name == "etcd"])
         self._save()
 
+    def kill(self) -> None:
+        """SIGKILL for every process, as after a crash of the machine; data and ports stay."""
+        for process in self.processes.values():
+            process.signal(signal.SIGKILL)
+
     def freeze(self) -> None:
         """Stop answering, with connections open."""
         self.processes["apiserver"].signal(signal.SIGSTOP)

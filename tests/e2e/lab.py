@@ -65,7 +65,7 @@ class Cluster:
         self.name = name
         self.kubeconfig = kubeconfig
         self.audit_log = audit_log
-        self._kubectl = kubectl
+        self.kubectl = kubectl
 
     def define(self, definition: Manifest) -> None:
         """Apply a CustomResourceDefinition, and return once it is served."""
@@ -74,7 +74,7 @@ class Cluster:
 
     def run(self, *arguments: str, stdin: str = "", fails: bool = False, timeout: float = 60) -> str:
         """kubectl; its output (and errors, where it is expected to fail)."""
-        command = [str(self._kubectl), "--kubeconfig", str(self.kubeconfig), *arguments]
+        command = [str(self.kubectl), "--kubeconfig", str(self.kubeconfig), *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
         if (done.returncode != 0) != fails:
             raise CommandFailed(

@@ -8,13 +8,6 @@ from hack.lab.judge import judge
 from tests.e2e.lab import Lab, always, eventually
 from tests.e2e.manifests import Manifest, deployment, on, policy, selector, weights
 
-
-@pytest.fixture(scope="module", autouse=True)
-def judge_is_built() -> None:
-    """Building it the first time takes two minutes, which is no patience of a test."""
-    judge({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "any", "namespace": "any"}})
-
-
 HEALTHY = ("Healthy", "Current")
 
 

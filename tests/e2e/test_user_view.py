@@ -1,7 +1,11 @@
 """What people and pipelines see: fedctl get, explain, render; kubectl's columns; metrics."""
 
 import json
+import os
+import subprocess
+import sys
 import urllib.request
+from pathlib import Path
 
 import yaml
 
@@ -75,6 +79,19 @@ def test_render_shows_what_a_member_gets_and_what_differs(lab: Lab, place: str) 
     assert "spec.replicas: want 2, member has 5" in differs
     lab.process.start()
     assert "is no target" in lab.fedctl("render", "deploy/web", "-n", place, "--cluster", "member3", fails=1)
+
+
+def test_fedctl_is_a_plugin_of_kubectl_and_takes_its_flags(lab: Lab) -> None:
+    programs = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "KUBECONFIG": "/nonexistent"}
+    context = json.loads(lab.hub.kubeconfig.read_text())["current-context"]
+    words = [lab.hub.kubectl, "fed", "get", "clusters", "-o", "json"]
+    words += ["--kubeconfig", str(lab.hub.kubeconfig), "--context", context]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=environment)
+    assert "member1" in {row["name"] for row in json.loads(done.stdout)}
+    wrong = subprocess.run([*words[:-1], "absent"], capture_output=True, text=True, check=False, env=environment)
+    assert wrong.returncode == 1
+    assert "absent" in wrong.stderr
 
 
 def test_kubectl_columns_tell_the_story(lab: Lab, place: str) -> None:

@@ -1,4 +1,4 @@
-"""Watches policies and every kind that they can select; keeps one binding per claimed template.
+"""Follows policies and the templates that they can select; keeps one binding per claimed template.
 
 A binding that disappears is made again while a policy claims its template; a template that is gone is left to the
 garbage collector, which ends its binding through the owner reference.
@@ -10,7 +10,7 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from federation.api.meta import GROUP, Manifest
+from federation.api.meta import Manifest
 from federation.hub.caches import BY_NAMESPACE, POLICY_KINDS, BindingKey, HubCaches
 from federation.hub.detect.decide import Plan, binding_key, owner_patch, plan
 from federation.hub.detect.policy_status import policy_status
@@ -31,12 +31,6 @@ TemplateKey = tuple[str, str, str, str]
 PolicyKey = tuple[str, str, str]
 """(kind, namespace, name)"""
 
-_WRITTEN_BY_US_OR_NOISE = {(GROUP, kind) for kind in ("Cluster", "ResourceBinding")} | {
-    ("", "Event"), ("events.k8s.io", "Event"), ("coordination.k8s.io", "Lease"), ("", "Node"), ("", "Endpoints"),
-    ("discovery.k8s.io", "EndpointSlice"),
-}  # fmt: skip
-"""Kinds that are never watched, whatever a policy selects (they change all the time and never propagate)."""
-
 
 class Detect:
     """The detect controller."""
@@ -50,21 +44,17 @@ class Detect:
         self._never: dict[str, dict[str, str]] = defaultdict(dict)
         self._noted: dict[TemplateKey, list[tuple[dict[str, str], str]]] = {}
         self._status_written: dict[PolicyKey, float] = {}
-        self._kinds_dirty = asyncio.Event()
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
         caches = self._caches
         await caches.synced()
         caches.on_template(self._template_changed)
-        caches.on_kinds(self._watch_selected)
         for store in (caches.policies, caches.cluster_policies):
             store.subscribe(self._policy_changed)
         for store in (caches.bindings, caches.cluster_bindings):
             store.subscribe(self._binding_changed)
-        self._watch_selected()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._drop_unselected(), name="detect-kinds")
             group.create_task(
                 run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="detect"), name="detect"
             )
@@ -91,9 +81,6 @@ class Detect:
         for manifest in (entry.manifest(), old.manifest() if old else None):
             if manifest is not None:
                 self._enqueue_selected(manifest)
-        if old is not None:
-            # Kinds that nobody selects any more are dropped by the slow path, which reads every policy and binding.
-            self._kinds_dirty.set()
         if new is not None:
             self._mark_status(entry)
 
@@ -101,7 +88,6 @@ class Detect:
         namespace = manifest["metadata"].get("namespace") or ""
         for selector in (manifest.get("spec") or {}).get("resourceSelectors") or []:
             api_version, kind = selector.get("apiVersion") or "", selector.get("kind") or ""
-            self._watch_kind(api_version, kind)
             store = self._caches.template_store(api_version, kind)
             if store is None:
                 continue
@@ -129,37 +115,7 @@ class Detect:
             and old.owners == new.owners
         ):
             return
-        if old is None:
-            self._watch_kind(resource["apiVersion"], resource["kind"])
         self._queue.add((resource["apiVersion"], resource["kind"], resource.get("namespace") or "", resource["name"]))
-
-    def _watch_kind(self, api_version: str, kind: str) -> None:
-        if self._caches.template_store(api_version, kind) is None:
-            self._caches.watch_templates(self._caches.watched_templates() | self._served(api_version, kind))
-
-    async def _drop_unselected(self) -> None:
-        while True:
-            await self._kinds_dirty.wait()
-            await asyncio.sleep(self._settings.policy_status_period)
-            self._kinds_dirty.clear()
-            self._watch_selected()
-
-    def _watch_selected(self) -> None:
-        """Watch the kinds that a policy can select and those that a binding refers to."""
-        wanted: set[Resource] = set()
-        for entry in self._caches.all_policies():
-            for selector in (entry.manifest().get("spec") or {}).get("resourceSelectors") or []:
-                wanted |= self._served(selector.get("apiVersion") or "", selector.get("kind") or "")
-        for entry in self._caches.all_bindings():
-            reference = entry.manifest()["spec"]["resource"]
-            wanted |= self._served(reference["apiVersion"], reference["kind"])
-        self._caches.watch_templates(wanted)
-
-    def _served(self, api_version: str, kind: str) -> set[Resource]:
-        resource = self._caches.resource_of(api_version, kind)
-        if resource is None or resource.group == GROUP or resource.group_kind in _WRITTEN_BY_US_OR_NOISE:
-            return set()
-        return {resource} if {"list", "watch"} <= resource.verbs else set()
 
     def _policies_for(self, namespace: str) -> list[Policy]:
         own = self._caches.policies.by_index(BY_NAMESPACE, namespace) if namespace else []
