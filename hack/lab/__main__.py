@@ -121,9 +121,24 @@ def start(clusters: ClusterSet | KindSet, cluster: str) -> None:
     clusters.start(cluster)
 
 
+def hoisted(words: list[str]) -> list[str]:
+    """Options of every command, moved in front of it: `up --set x` means `--set x up`."""
+    first: list[str] = []
+    rest: list[str] = []
+    queue = iter(words)
+    for word in queue:
+        if word in ("--set", "--provider"):
+            first += [word, next(queue, "")]
+        elif word.startswith(("--set=", "--provider=")):
+            first.append(word)
+        else:
+            rest.append(word)
+    return first + rest
+
+
 if __name__ == "__main__":
     try:
-        main(prog_name="hack/clusters")
+        main(hoisted(sys.argv[1:]), prog_name="hack/clusters")
     except (NoBinaries, NoGo, NotReady, NoSuchCluster, NotDownloaded) as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

@@ -79,7 +79,7 @@ def place(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
         kind = f"{template['kind']}.{group}" if group else template["kind"]
         lab.hub.run("delete", kind, template["name"], "-n", name, "--ignore-not-found", "--wait=false")
     eventually(lambda: not lab.hub.every("rb", name), within=60)
-    lab.hub.run("delete", "namespace", name, "--wait=false")
+    lab.hub.run("delete", "namespace", name, "--ignore-not-found", "--wait=false")
     for member in lab.members.values():
         member.run("delete", "namespace", name, "--ignore-not-found", "--wait=false")
 

@@ -14,7 +14,7 @@ from tests.e2e.manifests import config_map
 
 def command(repository: Path, name: str, *arguments: str) -> str:
     done = subprocess.run(
-        [str(repository / "hack" / "clusters"), "--set", name, *arguments],
+        [str(repository / "hack" / "clusters"), *arguments, "--set", name],
         capture_output=True, text=True, check=True, timeout=200,
     )  # fmt: skip
     return done.stdout

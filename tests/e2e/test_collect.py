@@ -207,6 +207,36 @@ def test_an_ingress_shows_the_addresses_of_all_members(lab: Lab, place: str) -> 
     assert verdict(lab, "ingress", "x", place) == HEALTHY
 
 
+def test_a_claim_waits_until_every_member_bound_it_and_is_lost_with_its_volume(lab: Lab, place: str) -> None:
+    claim = {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "x", "namespace": place},
+        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": place, "resources": {"requests": {"storage": "1Gi"}}},
+    }  # fmt: skip
+    volume = {
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": f"pv-{place}"},
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/data"},
+            "storageClassName": place, "claimRef": {"namespace": place, "name": "x"},
+        },
+    }  # fmt: skip
+    run(lab, place, claim)
+    try:
+        eventually(lambda: verdict(lab, "pvc", "x", place) == ("Progressing", "InProgress"))
+        lab.member(1).apply(volume)
+        eventually(lambda: lab.hub.members("PersistentVolumeClaim", "x", place, "")["member1"]["health"] == "Healthy")
+        assert verdict(lab, "pvc", "x", place) == ("Progressing", "InProgress"), "member2 has not bound it"
+        lab.member(2).apply(volume)
+        eventually(lambda: verdict(lab, "pvc", "x", place) == HEALTHY)
+        lab.hub.run("wait", "--for=jsonpath={.status.phase}=Bound", "pvc/x", "-n", place, "--timeout=10s")
+        lab.member(2).delete("pv", f"pv-{place}", wait=False)
+        lab.member(2).patch("pv", f"pv-{place}", None, {"metadata": {"finalizers": None}})
+        eventually(lambda: verdict(lab, "pvc", "x", place)[0] == "Degraded")
+    finally:
+        lab.hub.delete("pvc", "x", place, wait=False)
+        for number in (1, 2):
+            lab.member(number).run("delete", "pv", f"pv-{place}", "--ignore-not-found", "--wait=false")
+
+
 def test_a_disruption_budget_sums_its_members(lab: Lab, place: str) -> None:
     budget = {
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "x", "namespace": place},
@@ -231,6 +261,11 @@ def test_an_autoscaler_shows_the_conditions_of_its_members(lab: Lab, place: str)
     found = eventually(lambda: (lab.hub.get("hpa", "x", place).get("status") or {}).get("conditions"))
     assert {one["type"]: one["status"] for one in found}["AbleToScale"] == "False", "the member cannot find the target"
     assert verdict(lab, "hpa", "x", place)[0] == "Degraded"
+    # A workload scaled to zero needs no metrics, which the members do not have.
+    lab.hub.apply(
+        policy("w", place, selector(name="absent"), placement=on("member1", "member2")), deployment("absent", place, 0)
+    )
+    eventually(lambda: verdict(lab, "hpa", "x", place)[0] == "Healthy")
 
 
 def test_any_other_kind_shows_conditions_and_phase(lab: Lab, place: str) -> None:

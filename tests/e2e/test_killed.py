@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.lab import Lab, eventually
-from tests.e2e.manifests import config_map, deployment, on, policy, selector, weights
+from tests.e2e.manifests import config_map, deployment, on, override, policy, selector, weights
 
 Scenario = tuple[Callable[[Lab, str], None], Callable[[Lab, str], None], Callable[[Lab, str], bool]]
 
@@ -33,6 +33,7 @@ def _settled(wanted: dict[str, int]) -> Callable[[Lab, str], bool]:
     return lambda lab, place: _shares(lab, place) == wanted and lab.hub.settled("Deployment", "web", place)
 
 
+NOTE = {"overriders": {"annotationsOverrider": [{"operator": "add", "value": {"note": "x"}}]}}
 SCENARIOS: dict[str, Scenario] = {
     "create": (_nothing, lambda lab, place: lab.hub.apply(deployment("web", place, 3)), _settled({"member1": 1, "member2": 2})),
     "rescale": (_placed, lambda lab, place: lab.hub.scale("web", place, 6), _settled({"member1": 2, "member2": 4})),
@@ -46,6 +47,25 @@ SCENARIOS: dict[str, Scenario] = {
         and lab.hub.settled("Deployment", "web", place),
     ),
     "move": (_placed, lambda lab, place: lab.hub.apply(_policy(place, "member2", "member3", member2=1, member3=2)), _settled({"member2": 1, "member3": 2})),
+    "new override": (
+        _placed,
+        lambda lab, place: lab.hub.apply(override("note", place, NOTE, selectors=[selector(name="web")])),
+        lambda lab, place: all(
+            (lab.member(number).get("deployment", "web", place)["metadata"].get("annotations") or {}).get("note") == "x"
+            for number in (1, 2)
+        )
+        and lab.hub.settled("Deployment", "web", place),
+    ),
+    "policy deleted and rescaled": (
+        _placed,
+        lambda lab, place: lab.hub.delete("pp", "web", place, wait=False) or lab.hub.scale("web", place, 6),
+        _settled({"member1": 2, "member2": 4}),
+    ),
+    "hub namespace deleted": (
+        _placed,
+        lambda lab, place: lab.hub.delete("namespace", place, wait=False),
+        lambda lab, place: _shares(lab, place) == {} and lab.hub.get("namespace", place) is None,
+    ),
     "delete": (
         _placed,
         lambda lab, place: lab.hub.delete("deployment", "web", place, wait=False),
