@@ -1,8 +1,8 @@
 """Roles, wiring and signals of `federation hub`: one process, one event loop, one TaskGroup; kopf in a thread of its own.
 
-Start: credentials, hub identity, whether it may be a hub, CRDs, caches, controllers. Stop on SIGTERM: no new work, what is in flight ends or is
-cut off by a deadline, sessions close. A second signal ends the process at once. A crash of a task ends the process: the
-supervisor restarts it, and a restart is a pure read.
+Start: credentials, hub identity, whether it may be a hub, CRDs, caches, controllers. Stop on SIGTERM: no new work, what
+is in flight ends or is cut off by a deadline, sessions close. A second signal ends the process at once. A crash of a task
+ends the process: the supervisor restarts it, and a restart is a pure read.
 """
 
 import asyncio
