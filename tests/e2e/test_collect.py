@@ -222,8 +222,9 @@ def test_a_claim_waits_until_every_member_bound_it_and_is_lost_with_its_volume(l
     run(lab, place, claim)
     try:
         eventually(lambda: verdict(lab, "pvc", "x", place) == ("Progressing", "InProgress"))
+        eventually(lambda: set(_healths(lab, place)) == {"member1", "member2"})
         lab.member(1).apply(volume)
-        eventually(lambda: lab.hub.members("PersistentVolumeClaim", "x", place, "")["member1"]["health"] == "Healthy")
+        eventually(lambda: _healths(lab, place).get("member1") == "Healthy")
         assert verdict(lab, "pvc", "x", place) == ("Progressing", "InProgress"), "member2 has not bound it"
         lab.member(2).apply(volume)
         eventually(lambda: verdict(lab, "pvc", "x", place) == HEALTHY)
@@ -235,6 +236,11 @@ def test_a_claim_waits_until_every_member_bound_it_and_is_lost_with_its_volume(l
         lab.hub.delete("pvc", "x", place, wait=False)
         for number in (1, 2):
             lab.member(number).run("delete", "pv", f"pv-{place}", "--ignore-not-found", "--wait=false")
+
+
+def _healths(lab: Lab, place: str) -> dict[str, str]:
+    lines = lab.hub.members("PersistentVolumeClaim", "x", place, "")
+    return {cluster: line.get("health", "") for cluster, line in lines.items()}
 
 
 def test_a_disruption_budget_sums_its_members(lab: Lab, place: str) -> None:
