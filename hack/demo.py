@@ -97,7 +97,17 @@ class Demo:
             self._kubectl("wait", "--for=create", crd, "--timeout=60s", kubeconfig=kubeconfig)
             self._kubectl("wait", "--for=condition=Established", crd, "--timeout=60s", kubeconfig=kubeconfig)
             self._fedctl("allow", name, "greetings.example.test", "--kubeconfig", kubeconfig)
+        self._served("greetings.example.test")
         self._kubectl("apply", "-f", str(folder / "03-custom-resource" / "2-greeting.yaml"))
+
+    def _served(self, kind: str) -> None:
+        """Return once kubectl finds a new kind: discovery follows the condition Established by up to some seconds."""
+        command = [str(kubectl()), "--kubeconfig", str(self.clusters.kubeconfig("hub")), "get", kind, "-A"]
+        deadline = time.monotonic() + PATIENCE
+        while subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            if time.monotonic() > deadline:
+                sys.exit(f"{kind} is not served by the hub; see: {' '.join(command)}")
+            time.sleep(0.3)
 
     def _watch(self) -> None:
         console = Console() if sys.stdout.isatty() else Console(width=160)

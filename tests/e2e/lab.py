@@ -70,7 +70,13 @@ class Cluster:
     def define(self, definition: Manifest) -> None:
         """Apply a CustomResourceDefinition, and return once it is served."""
         self.apply(definition)
-        self.run("wait", "--for=condition=Established", f"crd/{definition['metadata']['name']}", "--timeout=20s")
+        self.served(definition["metadata"]["name"])
+
+    def served(self, kind: str) -> None:
+        """Return once kubectl finds a kind: discovery follows the condition Established by up to some seconds."""
+        self.run("wait", "--for=condition=Established", f"crd/{kind}", "--timeout=20s")
+        command = [str(self.kubectl), "--kubeconfig", str(self.kubeconfig), "get", kind, "-A"]
+        eventually(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0)
 
     def run(self, *arguments: str, stdin: str = "", fails: bool = False, timeout: float = 60) -> str:
         """kubectl; its output (and errors, where it is expected to fail)."""

@@ -34,7 +34,7 @@ def test_03_a_custom_resource_follows_its_crd(lab: Lab, repository: Path) -> Non
         name = f"member{number}"
         lab.fedctl("allow", name, "customresourcedefinitions", "--kubeconfig", str(lab.members[name].kubeconfig))
     lab.hub.run("apply", "-f", str(folder / "1-crd.yaml"))
-    lab.hub.run("wait", "--for=condition=Established", "crd/greetings.example.test", "--timeout=20s")
+    lab.hub.served("greetings.example.test")
     for number in (1, 2, 3):
         eventually(lambda number=number: lab.member(number).get("crd", "greetings.example.test"))
         name = f"member{number}"
