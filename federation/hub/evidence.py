@@ -59,18 +59,24 @@ async def template_evidence(caches: HubCaches, reference: Manifest) -> Evidence:
 async def _of_missing_kind(caches: HubCaches, reference: Manifest) -> Evidence:
     """Undefined only where the API server itself says that no CRD defines the kind, and that it made the group for CRDs."""
     group, _, version = reference["apiVersion"].rpartition("/")
+    if not group:
+        return Evidence(Standing.UNKNOWN)
     try:
-        definitions = [crd["spec"] for crd in (await caches.client.list(CRDS)).items]
-        if not group or any((one["group"], one["names"]["kind"]) == (group, reference["kind"]) for one in definitions):
-            return Evidence(Standing.UNKNOWN)
         service = await caches.client.get(API_SERVICES, f"{version}.{group}")
+        # `true`: kept by the API server for CRDs; `onstart`: built in; without it: an aggregated API, which may be down.
+        kept = (service["metadata"].get("labels") or {}).get("kube-aggregator.kubernetes.io/automanaged")
     except NotFound:
-        return Evidence(Standing.UNDEFINED)
+        kept = "true"
     except ApiError:
         return Evidence(Standing.UNKNOWN)
-    # `true`: kept by the API server for CRDs; `onstart`: built in; without it: an aggregated API, which may be down.
-    kept = (service["metadata"].get("labels") or {}).get("kube-aggregator.kubernetes.io/automanaged")
-    return Evidence(Standing.UNDEFINED if kept == "true" else Standing.UNKNOWN)
+    if kept != "true":
+        return Evidence(Standing.UNKNOWN)
+    try:
+        definitions = [crd["spec"] for crd in (await caches.client.list(CRDS)).items]
+    except ApiError:
+        return Evidence(Standing.UNKNOWN)
+    defined = any((one["group"], one["names"]["kind"]) == (group, reference["kind"]) for one in definitions)
+    return Evidence(Standing.UNKNOWN if defined else Standing.UNDEFINED)
 
 
 async def _namespace_ends(caches: HubCaches, namespace: str) -> bool:

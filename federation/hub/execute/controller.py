@@ -128,9 +128,13 @@ class Execute:
 
     def _template_changed(self, resource: Resource, change: Change) -> None:
         old, new = change.old, change.new
+        entry = new or old
+        key = self._caches.binding_key(resource, entry) if entry is not None else ("", "")
+        found = self._caches.binding(key)
+        if found is None:
+            return
         if new is None:
-            if old is not None and self._caches.binding(self._caches.binding_key(resource, old)) is not None:
-                self._endings.add_later(self._caches.binding_key(resource, old))
+            self._endings.add_later(key)
             return
         if new.deleting and ORPHAN_FINALIZER in new.finalizers:
             self._endings.note_orphaned(new.uid)
@@ -139,9 +143,7 @@ class Execute:
             and (old.generation, old.labels, old.annotations) == (new.generation, new.labels, new.annotations)
         ):  # fmt: skip
             return
-        found = self._caches.binding(self._caches.binding_key(resource, new))
-        if found is not None:
-            self._enqueue(found.manifest())
+        self._enqueue(found.manifest())
 
     def _override_changed(self, change: Change) -> None:
         if change.old and change.new and change.old.generation == change.new.generation:
