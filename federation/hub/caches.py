@@ -205,7 +205,8 @@ class HubCaches:
                     for handler in self._kinds_handlers:
                         handler()
             try:
-                await asyncio.wait_for(self._rediscover.wait(), 30)
+                async with asyncio.timeout(30):
+                    await self._rediscover.wait()
                 # A CRD is served some time after it is written; a second look follows within the same loop.
                 await asyncio.sleep(0.3)
                 if not self._crds_served():

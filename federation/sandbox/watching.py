@@ -124,7 +124,9 @@ class Watch:
                 continue
             self._news.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), min(end, mark) - now)
+                # Not wait_for: in Python 3.11 it swallows a cancellation that comes together with the news.
+                async with asyncio.timeout(min(end, mark) - now):
+                    await self._news.wait()
 
 
 class Refused:

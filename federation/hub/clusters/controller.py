@@ -41,7 +41,8 @@ class Clusters:
                     self._changed.clear()
                     self._follow(group)
                     try:
-                        await asyncio.wait_for(self._changed.wait(), 1.0)
+                        async with asyncio.timeout(1.0):
+                            await self._changed.wait()
                     except TimeoutError:
                         continue
             finally:
@@ -78,7 +79,8 @@ class Clusters:
         """Wait for the next probe; a CRD that comes or goes in the member is looked at without waiting."""
         period = self._settings.probe_period if health.status == "True" else min(2.0, self._settings.probe_period)
         try:
-            await asyncio.wait_for(member.crds_changed.wait(), period)
+            async with asyncio.timeout(period):
+                await member.crds_changed.wait()
         except TimeoutError:
             return
         member.crds_changed.clear()
