@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, JsonValue
 
-from federation.api.meta import Condition, Kind, Model, Name, Namespace, Text, Uid, Word
+from federation.api.meta import Condition, Kind, Model, Name, Namespace, Text, Time, Uid, Word
 from federation.api.propagation import Suspension
 
 _ATOMIC_MAP: dict[str, JsonValue] = {"x-kubernetes-map-type": "atomic"}
@@ -30,8 +30,17 @@ class PolicyReference(Model):
     uid: Uid = Field(default="", description="UID.")
 
 
+class Pin(Model):
+    """Shares that a person set, for a time; what is left is divided among the other clusters."""
+
+    shares: dict[Name, Annotated[int, Field(ge=0, le=1_000_000)]] = Field(
+        max_length=64, description="Replicas by cluster."
+    )
+    until: Time | None = Field(default=None, description="When it ends; absent: until it is cleared.")
+
+
 class BindingSpec(Model):
-    """References and options as resolved. Written by detect; `scale` by the replica arbiter."""
+    """References and options as resolved. Written by detect; `scale` by the replica arbiter, `pin` by fedctl."""
 
     resource: ObjectReference = Field(description="The template.", json_schema_extra=_ATOMIC_MAP)
     policy: PolicyReference | None = Field(default=None, description="The policy.", json_schema_extra=_ATOMIC_MAP)
@@ -41,15 +50,17 @@ class BindingSpec(Model):
     conflict_resolution: Word | None = Field(default=None, description="Overwrite, or absent.")
     preserve_resources_on_deletion: bool | None = Field(default=None, description="Keep copies when the template goes.")
     suspension: Suspension | None = Field(default=None, description="Stop sending.", json_schema_extra=_ATOMIC_MAP)
+    pin: Pin | None = Field(default=None, description="Shares set by hand (fedctl pin).", json_schema_extra=_ATOMIC_MAP)
 
 
 class Move(Model):
-    """Replicas on their way from one cluster to another."""
+    """Replicas on their way from one cluster to another; the giver keeps them until the receiver's are available."""
 
     from_: Name = Field(alias="from", description="Cluster that gives.")
-    to: Name = Field(description="Cluster that receives.")
-    replicas: int = Field(default=0, description="How many.")
-    reason: Word = Field(default="", description="Why.")
+    to: Name = Field(description="Cluster that receives; empty where the giver only waits for another copy to serve.")
+    replicas: int = Field(default=0, description="How many the giver still holds.")
+    granted: int = Field(default=0, description="How many of them were added at the receiver and are awaited there.")
+    reason: Word = Field(default="", description="Why: the trigger of the decision that began the move.")
 
 
 class Decision(Model):
@@ -67,8 +78,12 @@ class Decision(Model):
         json_schema_extra=_ATOMIC_LIST,
     )  # fmt: skip
     moves: list[Move] = Field(
-        default_factory=list, max_length=256, description="Open moves.", json_schema_extra=_ATOMIC_LIST
+        default_factory=list, max_length=1024, description="Open moves.", json_schema_extra=_ATOMIC_LIST
     )
+    returned: dict[Name, int] = Field(
+        default_factory=dict, max_length=1024, json_schema_extra=_ATOMIC_MAP,
+        description="Clusters taken back before their removal was confirmed, with the epoch that their mark must show.",
+    )  # fmt: skip
 
 
 class BindingStatus(Model):

@@ -27,7 +27,7 @@ from federation.operator.join import (
     request_token,
     store_token,
 )
-from federation.operator.leave import holdings
+from federation.operator.leave import holding, holdings, template_of
 from federation.operator.rights import allowed_rules, describe, looking_rules, usual_rules
 
 
@@ -140,6 +140,7 @@ async def leave(hub: Client, name: str, *, mode: str, wait: float) -> None:
     await hub.merge_patch(CLUSTERS, name, None, {"metadata": {"annotations": {LEAVE_ANNOTATION: mode}}})
     await hub.delete(CLUSTERS, name)
     deadline = time.monotonic() + wait
+    said: list[str] = []
     while time.monotonic() < deadline:
         try:
             await hub.get(CLUSTERS, name)
@@ -147,8 +148,36 @@ async def leave(hub: Client, name: str, *, mode: str, wait: float) -> None:
             click.echo(f"{name} has left")
             return
         await asyncio.sleep(0.2)
-    held = await holdings(hub, name)
-    listed = ", ".join(held[:10]) or "nothing; is the hub process running?"
+        left = await remaining(hub, name)
+        if left != said and time.monotonic() > deadline - wait + PATIENCE:
+            _say_remaining(name, left)
+            said = left
+    left = await remaining(hub, name)
+    listed = ", ".join(left[:10]) or "nothing; is the hub process running?"
     raise Refused(
-        f"{name} is still leaving after {wait:.0f} s; it holds: {listed}. A dead member: fedctl leave {name} --force"
+        f"{name} is still leaving after {wait:.0f} s; it holds: {listed}. It goes on by itself once they fit elsewhere; to end"
+        f" it now: fedctl leave {name} --keep (they stay there, without our marks), or --force for a dead member"
     )
+
+
+PATIENCE = 3.0
+"""Seconds before a leave that is still waiting says for what."""
+
+
+def _say_remaining(name: str, left: Sequence[str]) -> None:
+    if left:
+        click.echo(f"{name} still holds {len(left)}:")
+    for text in left[:10]:
+        click.echo(f"  {text}")
+    if len(left) > 10:
+        click.echo(f"  and {len(left) - 10} more")
+
+
+async def remaining(hub: Client, name: str) -> list[str]:
+    """The templates of which a leaving member still holds copies, each with what it waits for."""
+    found = []
+    for binding in await holding(hub, name):
+        scheduled = condition(binding, "Scheduled") or {}
+        why = f" ({scheduled['reason']}: {scheduled['message']})" if scheduled.get("message") else ""
+        found.append(template_of(binding) + why)
+    return sorted(found)

@@ -109,6 +109,11 @@ def _decision_lines(picture: Picture, outcome: Outcome) -> list[str]:
     shares = ", ".join(f"{name}={count}" for name, count in sorted(decision.targets.items())) or "no cluster"
     lines = [f"decision {decision.epoch} ({decision.trigger}): {shares}", f"  {_why(outcome, decision.inputs)}"]
     lines += [f"  refused: {text}" for text in decision.refused]
+    lines += [
+        f"  moving {move.replicas or 'the copy'} from {move.from_} to {move.to or 'no other: it waits until one serves'}"
+        + (f" ({move.granted} added there, awaited)" if move.granted and move.to else "")
+        for move in decision.moves
+    ]
     scheduled = condition(picture.binding or {}, "Scheduled") or {}
     if scheduled.get("status") == "False":
         lines.append(f"  the last attempt failed: {scheduled.get('reason')}: {scheduled.get('message')}")

@@ -8,6 +8,8 @@ import click
 from federation.cli import clusters as cluster_commands
 from federation.cli.explain import explain as explain_template
 from federation.cli.get import get_application, get_bindings, get_clusters
+from federation.cli.pin import pin as pin_shares
+from federation.cli.pin import seconds_of, shares_of
 from federation.cli.render import render_for
 from federation.cli.session import (
     Options,
@@ -149,6 +151,26 @@ async def render(
     place = namespace or default_namespace(options)
     if await closing(hub, render_for(hub, what, place, cluster=cluster, with_diff=with_diff, output=output)):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("what", metavar="KIND/NAME")
+@click.argument("shares", nargs=-1, metavar="[CLUSTER=REPLICAS]...")
+@click.option("--for", "lasts", metavar="DURATION", help="How long, as 30m or 2h; without it until --clear.")
+@click.option("--clear", is_flag=True, help="Take the pinned shares back.")
+@namespace_option
+@hub_options
+@run
+async def pin(
+    options: Options, what: str, shares: tuple[str, ...], *, lasts: str | None, clear: bool, namespace: str | None
+) -> None:
+    """Set shares by hand: fedctl pin deploy/web m1=3 --for 2h."""
+    if clear == bool(shares):
+        raise click.UsageError("name shares as m1=3, or --clear")
+    chosen, seconds = shares_of(shares), seconds_of(lasts) if lasts else None
+    hub = connect(options)
+    place = namespace or default_namespace(options)
+    await closing(hub, pin_shares(hub, what, place, shares=chosen, lasts=seconds))
 
 
 @main.command()

@@ -4,17 +4,18 @@ One conversion for both is what makes the explanation agree with the decision.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from federation.api.binding import Decision
 from federation.api.cluster import ResourceSummary
-from federation.api.meta import Manifest, parse_lenient
+from federation.api.meta import LEAVE_ANNOTATION, Manifest, parse_lenient
 from federation.api.override import OverrideSpec
 from federation.api.placement import Placement, Taint
 from federation.api.propagation import PropagationSpec
-from federation.interpret import replicas_of, requirements_of
+from federation.interpret import replicas_of, requirements_of, surge_of
 from federation.policy.claim import PolicyFacts
 from federation.policy.facts import ClusterFacts, ObjectFacts
 from federation.policy.override import OverrideFacts
@@ -56,10 +57,18 @@ def cluster_view(manifest: Manifest) -> ClusterView:
         taints=tuple(taints),
         apis=frozenset(api_pairs(status.get("apis") or [])),
         deleting="deletionTimestamp" in manifest["metadata"],
+        abandoned=leaves_at_once(manifest),
         ready=is_true(manifest, "Ready"),
         summary=parse_lenient(ResourceSummary, summary) if summary else None,
         incomplete_apis=not is_true(manifest, "CompleteAPIs"),
     )
+
+
+def leaves_at_once(cluster: Manifest) -> bool:
+    """Whether a Cluster is going and nothing waits for what it holds: `fedctl leave --keep` or `--force`."""
+    metadata = cluster["metadata"]
+    mode = (metadata.get("annotations") or {}).get(LEAVE_ANNOTATION)
+    return "deletionTimestamp" in metadata and mode in ("keep", "force")
 
 
 def api_pairs(lines: list[str]) -> list[tuple[str, str]]:
@@ -132,9 +141,18 @@ def placement_of(binding: Manifest, policy: Manifest | None) -> Placement:
 
 
 def binding_view(
-    binding: Manifest, template: Manifest, policy: Manifest | None, *, held: Mapping[str, int] | None = None
+    binding: Manifest,
+    template: Manifest,
+    policy: Manifest | None,
+    *,
+    held: Mapping[str, int] | None = None,
+    now: float | None = None,
 ) -> BindingView:
-    """What the scheduler sees of one binding. `held`: replicas per member that copies hold while there is no decision."""
+    """What the scheduler sees of one binding.
+
+    `held`: replicas per member that copies hold while there is no decision. `now` (seconds since the epoch): pins that
+    ended by then are left out; None leaves none out.
+    """
     spec, metadata = binding["spec"], binding["metadata"]
     scale = spec.get("scale")
     return BindingView(
@@ -148,5 +166,23 @@ def binding_view(
         placement=placement_of(binding, policy),
         previous=decision_of(binding),
         held=held or {},
-        evicting=frozenset(),
+        pin=pin_of(binding, now=now),
+        surge=surge_of(template),
+        lines=(binding.get("status") or {}).get("members") or {},
     )
+
+
+def pin_of(binding: Manifest, *, now: float | None) -> Mapping[str, int]:
+    """The shares that `fedctl pin` set, unless they ended."""
+    pin: Mapping[str, Any] = binding["spec"].get("pin") or {}
+    left = pin_left(binding, now=now) if now is not None else None
+    return {} if left is not None and left <= 0 else pin.get("shares") or {}
+
+
+def pin_left(binding: Manifest, *, now: float) -> float | None:
+    """Seconds until the pin ends; None where there is none, or none that ends."""
+    until = (binding["spec"].get("pin") or {}).get("until")
+    try:
+        return datetime.fromisoformat(until).timestamp() - now if until else None
+    except ValueError:
+        return None

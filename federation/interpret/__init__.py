@@ -6,7 +6,7 @@ Pure, and keyed by API group and kind: a Job of another group is no Job (it is i
 from federation.interpret.aggregate import aggregate
 from federation.interpret.facts import facts_of, summary_of
 from federation.interpret.prune import prune
-from federation.interpret.replicas import completions_of, divisible, replicas_of, set_share
+from federation.interpret.replicas import completions_of, divisible, replicas_of, set_share, surge_of
 from federation.interpret.requirements import Requirements, requirements_of
 from federation.interpret.retain import retain
 
@@ -22,4 +22,5 @@ __all__ = [
     "retain",
     "set_share",
     "summary_of",
+    "surge_of",
 ]

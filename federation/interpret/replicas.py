@@ -29,6 +29,24 @@ def divisible(manifest: Manifest) -> bool:
     return kind in _SCALED or kind == JOB
 
 
+def surge_of(manifest: Manifest) -> int:
+    """Replicas that a move may hold on top of what is wanted: the workload's own maxSurge, at least 1 (DESIGN section 9).
+
+    A percentage is of the wanted replicas and rounded up, 25 % by default, as Kubernetes has it for a Deployment.
+    """
+    if group_kind(manifest) != DEPLOYMENT:
+        return 1
+    strategy = (manifest.get("spec") or {}).get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return 1
+    given = str((strategy.get("rollingUpdate") or {}).get("maxSurge", "25%"))
+    number = given.removesuffix("%")
+    if not number.isdigit():
+        return 1
+    surge = -(-int(number) * (replicas_of(manifest) or 0) // 100) if given.endswith("%") else int(number)
+    return max(1, surge)
+
+
 def completions_of(manifest: Manifest) -> int | None:
     """Completions of a Job that has a number of them, which shares divide too; else None."""
     completions = (manifest.get("spec") or {}).get("completions") if group_kind(manifest) == JOB else None

@@ -55,14 +55,23 @@ async def leave(hub: Client, name: str, *, hub_label: str) -> None:
 
 async def holdings(hub: Client, name: str) -> list[str]:
     """The templates of which a member holds copies, as bindings say."""
-    held: list[str] = []
+    return sorted(template_of(binding) for binding in await holding(hub, name))
+
+
+async def holding(hub: Client, name: str) -> list[Manifest]:
+    """The bindings with a line for a member."""
+    found: list[Manifest] = []
     for resource in (RESOURCE_BINDINGS, CLUSTER_RESOURCE_BINDINGS):
-        for binding in (await hub.list(resource, cached=True)).items:
-            if name in ((binding.get("status") or {}).get("members") or {}):
-                reference = binding["spec"]["resource"]
-                place = f"{reference['namespace']}/" if reference.get("namespace") else ""
-                held.append(f"{reference['kind']} {place}{reference['name']}")
-    return sorted(held)
+        items = (await hub.list(resource, cached=True)).items
+        found += [one for one in items if name in ((one.get("status") or {}).get("members") or {})]
+    return found
+
+
+def template_of(binding: Manifest) -> str:
+    """`Deployment shop/web`."""
+    reference = binding["spec"]["resource"]
+    place = f"{reference['namespace']}/" if reference.get("namespace") else ""
+    return f"{reference['kind']} {place}{reference['name']}"
 
 
 async def _report_left(hub: Client, cluster: Manifest, held: list[str]) -> None:

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from federation.api.binding import Decision
 from federation.capacity.summary import fit
 from federation.interpret.requirements import Requirements
-from federation.schedule.divide.assign import Candidate, assign, rank, strategy_of
+from federation.schedule.divide.assign import DUPLICATED, Candidate, rank, strategy_of
 from federation.schedule.divide.dynamic import AGGREGATED, DYNAMIC_WEIGHT
+from federation.schedule.divide.shares import divide
 from federation.schedule.errors import ScheduleError, no_clusters
+from federation.schedule.moves import advance, begin
 from federation.schedule.plugins import Refusal, filters, scores
+from federation.schedule.plugins.taint_toleration.filter import first_untolerated
 from federation.schedule.snapshot import BindingView, ClusterView
 from federation.schedule.triggers import Trigger, inputs_of, trigger
 
@@ -21,7 +24,7 @@ Assumed = Mapping[str, Sequence[tuple[Requirements | None, int]]]
 """By cluster: what was decided for other bindings and cannot be in the cluster's summary yet."""
 
 NAMES_IN_LINE = 10
-__all__ = ["Assumed", "Outcome", "ScheduleError", "Verdict", "schedule"]
+__all__ = ["Assumed", "Outcome", "ScheduleError", "Verdict", "proceed", "schedule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,21 +82,16 @@ def schedule(binding: BindingView, clusters: Sequence[ClusterView], *, assumed: 
             fitting.append(cluster)
         else:
             refusals[cluster.name] = refusal
-    scheduling = binding.placement.replica_scheduling
-    strategy = strategy_of(scheduling)
+    strategy = strategy_of(binding.placement.replica_scheduling)
     decision, error = None, None
     try:
         if not fitting:
             raise no_clusters(_unfit(len(clusters), refusals))
-        shares = assign(
-            binding.replicas,
-            rank(_candidates(binding, fitting, taken, counts=strategy in (DYNAMIC_WEIGHT, AGGREGATED))),
-            strategy=strategy,
-            scheduling=scheduling,
-            previous=binding.targets,
-            uid=binding.uid,
+        candidates = rank(_candidates(binding, fitting, taken, counts=strategy in (DYNAMIC_WEIGHT, AGGREGATED)))
+        shares = divide(binding, candidates, strategy=strategy)
+        decision = _record(
+            binding, clusters, shares, refusals, divided=bool(binding.replicas) and strategy != DUPLICATED
         )
-        decision = _record(binding, clusters, shares, refusals)
     except ScheduleError as raised:
         error = raised
     return Outcome(
@@ -123,6 +121,7 @@ def _candidates(
             score=sum(plugin.score(binding, cluster) for plugin in scores()),
             free=_free(binding, cluster, assumed) if counts and binding.replicas is not None else 0,
             has=has.get(cluster.name, 0),
+            closed=first_untolerated(cluster.taints, binding.placement.cluster_tolerations or ()) is not None,
         )
         for cluster in clusters
     ]
@@ -137,16 +136,53 @@ def _free(binding: BindingView, cluster: ClusterView, assumed: Assumed) -> int:
 
 
 def _record(
-    binding: BindingView, clusters: Sequence[ClusterView], shares: Mapping[str, int], refusals: Mapping[str, Refusal]
+    binding: BindingView,
+    clusters: Sequence[ClusterView],
+    shares: Mapping[str, int],
+    refusals: Mapping[str, Refusal],
+    *,
+    divided: bool,
 ) -> Decision:
-    reason = trigger(binding, clusters) or Trigger.CLUSTER_ELIGIBLE
+    """The decision: its first step towards the shares; what it takes away in exchange for something goes later (I3)."""
+    reason = str(trigger(binding, clusters) or Trigger.CLUSTER_ELIGIBLE)
+    here = {cluster.name for cluster in clusters if not cluster.abandoned}
+    course = begin(
+        {name: count for name, count in binding.placed.items() if name in here}, shares,
+        in_force=binding.previous, lines=binding.lines, surge=binding.surge, divided=divided, reason=reason,
+    )  # fmt: skip
+    epoch = (binding.previous.epoch if binding.previous is not None else 0) + 1
     return Decision(
-        epoch=(binding.previous.epoch if binding.previous is not None else 0) + 1,
-        trigger=str(reason),
-        inputs=inputs_of(binding),
-        targets=dict(sorted(shares.items())),
-        refused=grouped(list(refusals.values())),
-    )
+        epoch=epoch, trigger=reason, inputs=inputs_of(binding), targets=course.targets,
+        refused=grouped(list(refusals.values())), moves=list(course.moves),
+        returned=returned(binding, course.targets, epoch),
+    )  # fmt: skip
+
+
+def proceed(binding: BindingView) -> Decision | None:
+    """The next step of the open moves of the decision in force, as a decision of its own; None while none is due."""
+    previous = binding.previous
+    course = advance(previous, lines=binding.lines, surge=binding.surge) if previous is not None else None
+    if previous is None or course is None:
+        return None
+    epoch = previous.epoch + 1
+    update = {
+        "epoch": epoch, "targets": course.targets, "moves": list(course.moves),
+        "returned": returned(binding, course.targets, epoch),
+    }  # fmt: skip
+    return previous.model_copy(update=update)
+
+
+def returned(binding: BindingView, targets: Mapping[str, int], epoch: int) -> dict[str, int]:
+    """Clusters taken back although a removal there may still be under way: their copies get a new epoch in the mark.
+
+    So a late DELETE of a deposed owner fails on its resourceVersion (DESIGN section 6).
+    """
+    before = binding.previous
+    if before is None:
+        return {}
+    kept = {name: since for name, since in before.returned.items() if name in targets}
+    back = {name: epoch for name in targets if name not in before.targets and name in binding.lines}
+    return {**kept, **back}
 
 
 def grouped(refusals: Sequence[Refusal]) -> list[str]:

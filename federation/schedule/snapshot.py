@@ -8,6 +8,7 @@ from federation.api.cluster import ResourceSummary
 from federation.api.placement import Placement, Taint
 from federation.interpret.requirements import Requirements
 from federation.policy.facts import ClusterFacts
+from federation.schedule.moves import goal_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class ClusterView:
     apis: frozenset[tuple[str, str]] = frozenset()
     """(apiVersion, kind) served."""
     deleting: bool = False
+    abandoned: bool = False
+    """It leaves at once (`--keep`, `--force`): what it holds is waited for no longer."""
     ready: bool = True
     summary: ResourceSummary | None = None
     incomplete_apis: bool = False
@@ -50,9 +53,20 @@ class BindingView:
     observed: str = ""
     """Name of the affinity group in use, where the placement has several."""
     evicting: frozenset[str] = frozenset()
-    """Clusters that this binding is being moved away from."""
+    """Clusters that must not keep it: a NoExecute taint that the placement does not tolerate (any longer)."""
+    pin: Mapping[str, int] = field(default_factory=dict)
+    """Shares set by hand."""
+    surge: int = 1
+    """Replicas that a move may hold on top of what is wanted."""
+    lines: Mapping[str, str] = field(default_factory=dict)
+    """What the members show (`binding.status.members`)."""
 
     @property
     def targets(self) -> Mapping[str, int]:
-        """The previous result: of the decision in force, else what members hold."""
+        """The previous result: what the decision in force leads to, else what members hold."""
+        return goal_of(self.previous) if self.previous is not None else self.held
+
+    @property
+    def placed(self) -> Mapping[str, int]:
+        """What members hold or are about to: the targets in force, sources of open moves included."""
         return self.previous.targets if self.previous is not None else self.held

@@ -26,6 +26,8 @@ class Trigger(StrEnum):
     CLUSTER_GONE = "ClusterGone"
     CLUSTER_INELIGIBLE = "ClusterIneligible"
     CLUSTER_ELIGIBLE = "ClusterEligible"
+    EVICTED = "Evicted"
+    PINNED = "Pinned"
 
 
 def inputs_of(binding: BindingView) -> str:
@@ -42,14 +44,17 @@ def trigger(binding: BindingView, clusters: Sequence[ClusterView]) -> Trigger | 
     if changed is not None:
         return changed
     present = {cluster.name: cluster for cluster in clusters if not cluster.deleting}
-    if any(name not in present for name in previous.targets):
+    targets = binding.targets
+    if any(name not in present for name in targets):
         return Trigger.CLUSTER_GONE
     affinity = binding.placement.cluster_affinity
-    if any(not cluster_matches(affinity, present[name].facts) for name in previous.targets):
+    if any(not cluster_matches(affinity, present[name].facts) for name in targets):
         return Trigger.CLUSTER_INELIGIBLE
+    if binding.evicting & targets.keys():
+        return Trigger.EVICTED
     follows = binding.replicas is None or strategy_of(binding.placement.replica_scheduling) == DUPLICATED
-    if (follows or not previous.targets) and any(
-        name not in previous.targets and _passes(binding, cluster) for name, cluster in present.items()
+    if (follows or not targets) and any(
+        name not in targets and _passes(binding, cluster) for name, cluster in present.items()
     ):
         return Trigger.CLUSTER_ELIGIBLE
     return None
@@ -72,7 +77,8 @@ def placement_changed(placement: Placement, applied: Placement | None, *, observ
 
 
 def _inputs(binding: BindingView) -> dict[str, Any]:
-    return {
+    inputs: dict[str, Any] = {"pin": dict(binding.pin)} if binding.pin else {}
+    return inputs | {
         "placement": _canonical(binding.placement),
         "replicas": binding.replicas,
         "requirements": binding.requirements.as_json() if binding.requirements is not None else None,
@@ -83,11 +89,12 @@ def _inputs(binding: BindingView) -> dict[str, Any]:
 def _changed_input(recorded: dict[str, Any], now: dict[str, Any]) -> Trigger | None:
     for key, name in (
         ("template", Trigger.CREATED),
+        ("pin", Trigger.PINNED),
         ("placement", Trigger.PLACEMENT_CHANGED),
         ("replicas", Trigger.REPLICAS_CHANGED),
         ("requirements", Trigger.REQUIREMENTS_CHANGED),
     ):
-        if recorded.get(key) != now[key]:
+        if recorded.get(key) != now.get(key):
             return name
     return None
 

@@ -33,7 +33,7 @@ from federation.hub.execute.report import Outcome
 from federation.hub.execute.reporter import Reporter
 from federation.hub.fleet import Fleet, KindKey, Member
 from federation.hub.settings import Settings
-from federation.hub.views import cluster_facts, decision_of, is_divided, object_facts, override_facts
+from federation.hub.views import cluster_facts, decision_of, is_divided, leaves_at_once, object_facts, override_facts
 from federation.kube.errors import ApiError
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import Resource
@@ -233,7 +233,8 @@ class Execute:
         if entry is None and self._fleet.get(cluster) is None:
             # The Cluster object is gone: nothing there is ours to know or to touch any more.
             return Outcome(epoch=decision.epoch, generation=template.generation, gone=True), None
-        leaving = entry is None or entry.deleting
+        # A cluster that leaves keeps its copy until the decision drops it: make before break holds for `leave` as well.
+        leaving = entry is None or leaves_at_once(entry.manifest())
         if cluster not in decision.targets or leaving:
             keep = bool(binding["spec"].get("preserveResourcesOnDeletion")) or (entry is not None and _keeps(entry))
             plan = plan_dropped(identity=identity, member=state, keep=keep)
@@ -255,6 +256,7 @@ class Execute:
             noted = self._reporter.noted(key[:2], cluster)
             plan = plan_target(
                 identity=identity, rendering=rendering, template=body, epoch=decision.epoch, member=state,
+                at_least=decision.returned.get(cluster, 0),
                 kept=noted.kept if noted and not noted.reason else kept,
             )  # fmt: skip
             if plan.step is Step.NOTHING:

@@ -122,9 +122,20 @@ def inputs_stand(decision: Decision, template: Manifest, scale: int | None) -> b
 
 
 def plan_target(
-    *, identity: Identity, rendering: Rendering, template: Manifest, epoch: int, member: MemberState, kept: str
+    *,
+    identity: Identity,
+    rendering: Rendering,
+    template: Manifest,
+    epoch: int,
+    member: MemberState,
+    kept: str,
+    at_least: int = 0,
 ) -> Plan:
-    """The step for a cluster that the decision names. `kept`: the residue of differences that the member insists on."""
+    """The step for a cluster that the decision names.
+
+    `kept`: the residue of differences that the member insists on. `at_least`: the lowest epoch that its mark may show: a
+    cluster taken back before its removal was confirmed gets one write, so that a late DELETE fails (DESIGN section 6).
+    """
     blocked = _blocked(member)
     if blocked is not None:
         return blocked
@@ -140,7 +151,9 @@ def plan_target(
         return _delete(observed)
     desired = retain(desired, observed)
     differences = diff(desired, observed)
-    if not differences or residue(differences) == kept:
+    mark = mark_of(observed)
+    overtaken = mark is not None and mark.epoch < at_least
+    if not overtaken and (not differences or residue(differences) == kept):
         return Plan(step=Step.NOTHING, differences=tuple(differences))
     return Plan(step=Step.APPLY, manifest=desired, differences=tuple(differences))
 

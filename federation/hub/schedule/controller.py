@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from federation.api.binding import Decision
 from federation.api.meta import API_VERSION, Manifest
@@ -19,13 +20,15 @@ from federation.hub.fleet import Fleet, Member
 from federation.hub.schedule.assumed import Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members
 from federation.hub.settings import Settings
-from federation.hub.views import binding_view, cluster_view
+from federation.hub.views import binding_view, cluster_view, pin_left
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
-from federation.kube.store import Change
+from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
-from federation.schedule.snapshot import ClusterView
+from federation.schedule.evictions import evictions
+from federation.schedule.moves import goal_of
+from federation.schedule.snapshot import BindingView, ClusterView
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,7 @@ class Schedule:
             if old is not None:
                 self._assumed.forget((old.namespace, old.name))
             return
-        if old and old.generation == new.generation and old.deleting == new.deleting:
+        if old and old.generation == new.generation and old.deleting == new.deleting and not _moves_on(old, new):
             return
         self._queue.add((new.namespace, new.name))
 
@@ -117,13 +120,18 @@ class Schedule:
         if held is None:
             return 0.2
         policy = self._usable_policy(binding)
-        view = binding_view(binding, template.manifest(), policy, held=held.replicas)
+        now = time.time()
+        view = binding_view(binding, template.manifest(), policy, held=held.replicas, now=now)
         clusters = self._snapshot()
+        evicting, left = evictions(view, clusters, now=now)
+        if evicting:
+            view = replace(view, evicting=evicting)
+        again = min((one for one in (left, pin_left(binding, now=now)) if one is not None and one > 0), default=None)
         answer = decide(view, clusters, self._assumed.by_cluster(clusters, apart_from=key))
         answer = _after(answer, held)
-        operations = _operations(binding, answer, replicated=view.replicas is not None, now=time.time())
+        operations = _operations(binding, answer, view, now=now)
         if not operations:
-            return None
+            return again
         try:
             await self._write(key, operations)
         except NotFound:
@@ -135,7 +143,7 @@ class Schedule:
             self._assumed.take(key, view, answer.decision)
         if answer.decision is not None or answer.error is not None:
             self._tell(binding, answer, view.previous)
-        return None
+        return again
 
     def _usable_policy(self, binding: Manifest) -> Manifest | None:
         """The policy to schedule by; one that was deleted or made invalid counts as gone: what is placed stays."""
@@ -177,9 +185,13 @@ class Schedule:
         """One Event on the template and one on the binding; not awaited, so that they are on nobody's path."""
         decision = answer.decision
         if decision is not None:
-            reason = "Moved" if previous is not None and _left(previous.targets, decision.targets) else "Placed"
+            left = previous is not None and _left(previous.targets, decision.targets)
+            reason = "Evicting" if decision.moves else "Moved" if left else "Placed"
             text = ", ".join(f"{name}={count}" for name, count in sorted(decision.targets.items()))
+            leaving = ", ".join(sorted({move.from_ for move in decision.moves}))
             message, warning, mark = f"{decision.trigger}: {text}", False, str(decision.epoch)
+            if leaving:
+                message += f"; {leaving} gives its share up as soon as the new one is available"
         else:
             reason, message, warning, mark = "Refused", answer.error.message if answer.error else "", True, ""
         for subject in _subjects(binding):
@@ -198,16 +210,23 @@ def _after(answer: Answer, held: Held) -> Answer:
     return Answer(decision=decision.model_copy(update={"epoch": held.epoch + 1}))
 
 
-def _operations(binding: Manifest, answer: Answer, *, replicated: bool, now: float) -> Operations:
+def _moves_on(old: Cached, new: Cached) -> bool:
+    """Whether the members' lines changed while moves are open: what became available may let the next step be taken."""
+    status, before = new.manifest().get("status") or {}, old.manifest().get("status") or {}
+    return bool((status.get("decision") or {}).get("moves")) and status.get("members") != before.get("members")
+
+
+def _operations(binding: Manifest, answer: Answer, view: BindingView, *, now: float) -> Operations:
     """The patch that stores an answer; empty when the status says it already."""
     status = binding.get("status") or {}
     laid_out = len(status.get("conditions") or []) == len(CONDITION_TYPES)
     previous = status["conditions"][SCHEDULED] if laid_out else None
-    scheduled = condition(previous, generation=binding["metadata"]["generation"], now=now, **describe(answer))
+    scheduled = condition(previous, generation=binding["metadata"]["generation"], now=now, **describe(answer, view))
     decision, wanted = answer.decision, status.get("wanted") or 0
     raw = decision.model_dump(by_alias=True, exclude_none=True, mode="json") if decision is not None else None
     if decision is not None:
-        wanted = sum(decision.targets.values()) if replicated else len(decision.targets)
+        goal = goal_of(decision)
+        wanted = sum(goal.values()) if view.replicas is not None else len(goal)
     if not laid_out:
         return first_status(binding, decision=raw, scheduled=scheduled, wanted=wanted, now=now)
     return next_decision(binding, decision=raw, scheduled=scheduled, wanted=wanted)

@@ -11,9 +11,16 @@ from federation.api.binding import Decision
 from federation.api.lines import parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
 from federation.interpret import replicas_of
-from federation.schedule.decide import ScheduleError, schedule
+from federation.schedule.decide import ScheduleError, proceed, schedule
+from federation.schedule.moves import stuck
 from federation.schedule.snapshot import BindingView, ClusterView
-from federation.schedule.triggers import trigger
+from federation.schedule.triggers import Trigger, trigger
+
+NO_SUCCESSOR = "NoSuccessor"
+MUST_GO = frozenset({
+    Trigger.PLACEMENT_CHANGED, Trigger.CLUSTER_GONE, Trigger.CLUSTER_INELIGIBLE, Trigger.EVICTED,
+})  # fmt: skip
+"""Triggers after which something should leave where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,8 @@ class Answer:
 
     decision: Decision | None = None
     error: ScheduleError | None = None
+    cause: Trigger | None = None
+    """The trigger that asked for a new decision."""
 
 
 def held_by_members(binding: Manifest, copies: Mapping[str, Manifest]) -> Held:
@@ -48,20 +57,30 @@ def held_by_members(binding: Manifest, copies: Mapping[str, Manifest]) -> Held:
 
 
 def decide(view: BindingView, clusters: Sequence[ClusterView], assumed: Mapping[str, Any]) -> Answer:
-    """Ask for a decision only where a named trigger calls for one."""
-    if view.previous is not None and trigger(view, clusters) is None:
-        return Answer()
+    """Ask for a decision only where a named trigger calls for one; else take the next step of open moves, if one is due."""
+    cause = trigger(view, clusters)
+    if cause is None:
+        return Answer(decision=proceed(view))
     outcome = schedule(view, clusters, assumed=assumed)
-    return Answer(decision=outcome.decision if outcome.error is None else None, error=outcome.error)
+    return Answer(decision=outcome.decision if outcome.error is None else None, error=outcome.error, cause=cause)
 
 
-def describe(answer: Answer) -> dict[str, str]:
-    """The Scheduled condition in words."""
-    if answer.error is None:
+def describe(answer: Answer, view: BindingView) -> dict[str, str]:
+    """The Scheduled condition in words.
+
+    `NoSuccessor`: something must go from where it is, and nothing takes its place; so it stays (I4).
+    """
+    if answer.error is not None:
+        reason, message = answer.error.reason, answer.error.message
+        if view.placed and answer.cause in MUST_GO:
+            reason = NO_SUCCESSOR
+            message = f"{message}; what is placed stays: {', '.join(sorted(view.placed))}"
+        return {"kind": "Scheduled", "status": "False", "reason": reason, "message": message}
+    decision = answer.decision or view.previous
+    if decision is None or not decision.moves:
         return {"kind": "Scheduled", "status": "True", "reason": "Scheduled", "message": ""}
-    return {
-        "kind": "Scheduled",
-        "status": "False",
-        "reason": answer.error.reason,
-        "message": answer.error.message,
-    }
+    without = stuck(decision, view.lines)
+    if without:
+        return {"kind": "Scheduled", "status": "False", "reason": NO_SUCCESSOR, "message": "; ".join(without)}
+    steps = [f"{move.from_} to {move.to or 'another'}: {move.replicas}" for move in decision.moves]
+    return {"kind": "Scheduled", "status": "True", "reason": "Moving", "message": ", ".join(steps)}

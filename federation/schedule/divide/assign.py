@@ -22,6 +22,8 @@ class Candidate:
     score: int = 0
     free: int = 0
     has: int = 0
+    closed: bool = False
+    """It keeps what it has and takes nothing new: an untolerated taint, as that of a member that does not answer."""
 
     @property
     def name(self) -> str:
