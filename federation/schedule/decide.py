@@ -148,7 +148,8 @@ def _record(
     here = {cluster.name for cluster in clusters if not cluster.abandoned}
     course = begin(
         {name: count for name, count in binding.placed.items() if name in here}, shares,
-        in_force=binding.previous, lines=binding.lines, surge=binding.surge, divided=divided, reason=reason,
+        in_force=binding.previous, lines=binding.lines, seen=binding.seen, surge=binding.surge, divided=divided,
+        reason=reason,
     )  # fmt: skip
     epoch = (binding.previous.epoch if binding.previous is not None else 0) + 1
     return Decision(
@@ -161,8 +162,10 @@ def _record(
 def proceed(binding: BindingView) -> Decision | None:
     """The next step of the open moves of the decision in force, as a decision of its own; None while none is due."""
     previous = binding.previous
-    course = advance(previous, lines=binding.lines, surge=binding.surge) if previous is not None else None
-    if previous is None or course is None:
+    if previous is None:
+        return None
+    course = advance(previous, lines=binding.lines, seen=binding.seen, surge=binding.surge)
+    if course is None:
         return None
     epoch = previous.epoch + 1
     update = {

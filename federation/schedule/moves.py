@@ -40,13 +40,9 @@ class Standing:
     caught_up: bool
     """The member's own controllers have seen what we wrote last."""
     away: bool
-    wanted: int | None
-    """spec.replicas of the copy as last seen."""
 
 
-NOTHING = Standing(
-    epoch=0, available=0, healthy=False, failing=False, caught_up=False, away=False, wanted=None
-)  # fmt: skip
+NOTHING = Standing(epoch=0, available=0, healthy=False, failing=False, caught_up=False, away=False)
 
 
 def standing(line: str) -> Standing:
@@ -61,7 +57,7 @@ def standing(line: str) -> Standing:
     return Standing(
         epoch=0 if fields.get("reason") else _number(fields.get("epoch", "0")), available=available,
         healthy=health == "Healthy", failing=health == "Unhealthy", caught_up=observed == wanted,
-        away=fields.get("reason") in AWAY, wanted=_number(fields["wanted"]) if "wanted" in fields else None,
+        away=fields.get("reason") in AWAY,
     )  # fmt: skip
 
 
@@ -101,15 +97,16 @@ def begin(
     *,
     in_force: Decision | None,
     lines: Mapping[str, str],
+    seen: Mapping[str, int],
     surge: int,
     divided: bool,
     reason: str,
 ) -> Course:
-    """The first step from `before` (what members hold) to `goal`. `in_force`: the decision whose open moves it replaces."""
-    if in_force is None:
-        standings = {name: standing(line) for name, line in lines.items()}
-    else:
-        standings = _standings(in_force, lines)
+    """The first step from `before` (what members hold) to `goal`.
+
+    `in_force`: the decision whose open moves it replaces. `seen`: replicas of the copies as the members' watches show them.
+    """
+    standings = _standings(in_force, lines) if in_force is not None else {}
     if not divided:
         return _copies(
             before, goal, standings, open_moves=in_force.moves if in_force is not None else (), reason=reason
@@ -118,11 +115,13 @@ def begin(
         return _divided(before, goal, written=before, underway={}, surge=surge, reason=reason)
     base, moves = _released(in_force, standings)
     base = {name: count for name, count in base.items() if name in before}
-    return _divided(base, goal, written=_written(in_force, lines), underway=_granted(moves), surge=surge, reason=reason)
+    return _divided(
+        base, goal, written=_written(in_force, lines, seen), underway=_granted(moves), surge=surge, reason=reason
+    )
 
 
-def advance(decision: Decision, *, lines: Mapping[str, str], surge: int) -> Course | None:
-    """The next step of open moves; None while the members give no ground for one."""
+def advance(decision: Decision, *, lines: Mapping[str, str], seen: Mapping[str, int], surge: int) -> Course | None:
+    """The next step of open moves; None while the members give no ground for one. Arguments as for `begin`."""
     if not decision.moves:
         return None
     standings = _standings(decision, lines)
@@ -132,7 +131,7 @@ def advance(decision: Decision, *, lines: Mapping[str, str], surge: int) -> Cour
     else:
         base, moves = _released(decision, standings)
         course = _divided(
-            base, goal, written=_written(decision, lines), underway=_granted(moves), surge=surge,
+            base, goal, written=_written(decision, lines, seen), underway=_granted(moves), surge=surge,
             reason=decision.moves[0].reason,
         )  # fmt: skip
     unchanged = course.targets == decision.targets and list(course.moves) == list(decision.moves)
@@ -156,7 +155,7 @@ def stuck(decision: Decision, lines: Mapping[str, str]) -> list[str]:
 def _standings(decision: Decision, lines: Mapping[str, str]) -> dict[str, Standing]:
     """What members show of this very decision: a line of an earlier one says nothing of the replicas that it added."""
     found = {name: standing(line) for name, line in lines.items()}
-    return {name: one for name, one in found.items() if one.epoch == decision.epoch or one.away}
+    return {name: one for name, one in found.items() if one.epoch == decision.epoch}
 
 
 def _released(decision: Decision, standings: Mapping[str, Standing]) -> tuple[Shares, tuple[Move, ...]]:
@@ -183,13 +182,12 @@ def _shown(there: Standing) -> int:
     return (there.available or 0) if there.caught_up else 0
 
 
-def _written(decision: Decision, lines: Mapping[str, str]) -> Shares:
-    """The most that each member may hold right now: what it was last seen with, until it confirmed this decision."""
+def _written(decision: Decision, lines: Mapping[str, str], seen: Mapping[str, int]) -> Shares:
+    """The most that each member may hold right now: what it should, or more where it has not given that up yet."""
     written = dict(decision.targets)
-    for name, line in lines.items():
-        there = standing(line)
-        if there.epoch != decision.epoch and not there.away:
-            written[name] = max(written.get(name, 0), there.wanted or 0)
+    for name, count in seen.items():
+        if not standing(lines.get(name, "")).away:
+            written[name] = max(written.get(name, 0), count)
     return written
 
 

@@ -60,6 +60,8 @@ class BindingView:
     """Replicas that a move may hold on top of what is wanted."""
     lines: Mapping[str, str] = field(default_factory=dict)
     """What the members show (`binding.status.members`)."""
+    seen: Mapping[str, int] = field(default_factory=dict)
+    """Replicas of the copies as the members' watches show them; read only where something moves."""
 
     @property
     def targets(self) -> Mapping[str, int]:

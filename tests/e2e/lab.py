@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,15 @@ PATIENCE = 30.0
 def _as_list(manifests: tuple[Manifest, ...]) -> str:
     """JSON, as YAML of another version reads `y` as true."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
+
+
+def _documents(text: str) -> Iterator[Manifest]:
+    """The objects of a stream of watch events that kubectl printed one after the other."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text.rstrip()):
+        entry, at = decoder.raw_decode(text, at)
+        at += len(text[at:]) - len(text[at:].lstrip())
+        yield entry["object"]
 
 
 class CommandFailed(AssertionError):
@@ -131,6 +141,24 @@ class Cluster:
         found = self.get(kind, name, namespace)
         assert found is not None, f"{self.name} has no {kind} {name}"
         return str(found["metadata"]["uid"])
+
+    @contextmanager
+    def watching(self, kind: str, namespace: str) -> Iterator[list[Manifest]]:
+        """Every state of the objects of a kind meanwhile, in order, filled in at the end."""
+        command = [str(self.kubectl), "--kubeconfig", str(self.kubeconfig), "get", kind, "-n", namespace]
+        command += ["--watch", "--output-watch-events", "-o", "json"]
+        with tempfile.TemporaryFile("w+") as output:
+            following = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
+            found: list[Manifest] = []
+            try:
+                time.sleep(0.5)
+                yield found
+                time.sleep(0.5)
+            finally:
+                following.terminate()
+                following.wait()
+            output.seek(0)
+            found.extend(_documents(output.read()))
 
     @contextmanager
     def counting(self) -> Iterator[list[Request]]:

@@ -57,7 +57,7 @@ class Moving(RuleBasedStateMachine):
 
     def _aim(self, goal: dict[str, int]) -> None:
         course = begin(
-            self.decision.targets, goal, in_force=self.decision, lines=self.lines, surge=self.surge, divided=True,
+            self.decision.targets, goal, in_force=self.decision, lines=self.lines, seen=self.written, surge=self.surge, divided=True,
             reason="PlacementChanged",
         )  # fmt: skip
         self.rescaled = self.rescaled or sum(goal.values()) != self.wanted
@@ -72,7 +72,7 @@ class Moving(RuleBasedStateMachine):
 
     @rule()
     def the_scheduler_looks(self) -> None:
-        course = advance(self.decision, lines=self.lines, surge=self.surge)
+        course = advance(self.decision, lines=self.lines, seen=self.written, surge=self.surge)
         if course is not None:
             fields = {"epoch": self.decision.epoch + 1, "targets": course.targets, "moves": list(course.moves)}
             before = self.goal
@@ -103,9 +103,7 @@ class Moving(RuleBasedStateMachine):
     def _report(self, name: str) -> None:
         if self.written.get(name, 0):
             available = self.available.get(name, 0)
-            self.lines[name] = (
-                f"health=Progressing generation=1/1 wanted={self.written[name]} available={available} epoch={self.applied[name]}"
-            )
+            self.lines[name] = f"health=Progressing generation=1/1 available={available} epoch={self.applied[name]}"
         else:
             self.lines.pop(name, None)
 

@@ -19,6 +19,7 @@ from federation.hub.events import Subject, emit
 from federation.hub.fleet import Fleet, Member
 from federation.hub.schedule.assumed import Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members
+from federation.hub.schedule.seen import Seen
 from federation.hub.settings import Settings
 from federation.hub.views import binding_view, cluster_view, pin_left
 from federation.kube.errors import Conflict, Invalid, NotFound
@@ -124,8 +125,7 @@ class Schedule:
         view = binding_view(binding, template.manifest(), policy, held=held.replicas, now=now)
         clusters = self._snapshot()
         evicting, left = evictions(view, clusters, now=now)
-        if evicting:
-            view = replace(view, evicting=evicting)
+        view = replace(view, evicting=evicting, seen=Seen(self._fleet, reference))
         again = min((one for one in (left, pin_left(binding, now=now)) if one is not None and one > 0), default=None)
         answer = decide(view, clusters, self._assumed.by_cluster(clusters, apart_from=key))
         answer = _after(answer, held)

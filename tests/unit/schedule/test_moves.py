@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from federation.api.binding import Decision, Move
+from federation.api.lines import parse_line
 from federation.schedule.moves import Course, advance, begin, goal_of, stuck
 
 DIVIDED = {"placement": {"replicaScheduling": {"replicaSchedulingType": "Divided"}}}
@@ -20,6 +21,12 @@ def decision(targets: dict, *moves: tuple[str, str, int, int], epoch: int = 5, d
 def line(available: int, *, epoch: int = 5, health: str = "Healthy", seen: str = "2/2", **more: str) -> str:
     fields = {"health": health, "generation": seen, "available": str(available), "epoch": str(epoch), **more}
     return " ".join(f"{key}={value}" for key, value in fields.items())
+
+
+def seen_in(lines: dict[str, str]) -> dict[str, int]:
+    """spec.replicas of the copies, where a line says it."""
+    parsed = {name: parse_line(text) for name, text in lines.items()}
+    return {name: int(fields["wanted"]) for name, fields in parsed.items() if "wanted" in fields}
 
 
 def moves(course: Course) -> list[tuple[str, str, int, int]]:
@@ -50,7 +57,9 @@ BEGINNINGS = {
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_the_first_step_of_a_divided_workload(name: str) -> None:
     before, goal, surge, targets, expected = BEGINNINGS[name]
-    course = begin(before, goal, in_force=None, lines={}, surge=surge, divided=True, reason="PlacementChanged")
+    course = begin(
+        before, goal, in_force=None, lines={}, seen=before, surge=surge, divided=True, reason="PlacementChanged"
+    )
     assert course.targets == {key: count for key, count in targets.items() if count}
     assert moves(course) == expected
 
@@ -80,6 +89,9 @@ STEPS = {
         decision({"m1": 3, "m2": 1}, ("m1", "m2", 3, 0)), {"m1": line(3, epoch=4, reason="Unreachable"), "m2": line(1)}, 1,
         ({"m1": 3, "m2": 2}, [("m1", "m2", 3, 1)]),
     ),
+    "a receiver that is away shows nothing, whatever it showed last": (
+        decision({"m1": 3, "m2": 1}, ("m1", "m2", 3, 1)), {"m1": line(3), "m2": line(1, reason="Unreachable", stale="true")}, 1, None,
+    ),
     "the last part ends the move": (
         decision({"m1": 1, "m2": 4}, ("m1", "m2", 1, 1)), {"m1": line(1), "m2": line(4)}, 1, ({"m2": 4}, []),
     ),
@@ -96,7 +108,7 @@ STEPS = {
 @pytest.mark.parametrize("name", STEPS)
 def test_the_next_step_of_a_divided_workload(name: str) -> None:
     in_force, lines, surge, expected = STEPS[name]
-    course = advance(in_force, lines=lines, surge=surge)
+    course = advance(in_force, lines=lines, seen=seen_in(lines), surge=surge)
     assert (None if course is None else (course.targets, moves(course))) == expected
 
 
@@ -110,6 +122,9 @@ COPIES = {
     "a copy that nothing replaces goes while another one serves": (
         decision({"m1": 2, "m2": 2}, ("m1", "", 2, 2), divided=False), {"m1": line(2), "m2": line(2)}, ({"m2": 2}, []),
     ),
+    "a copy in a member that is away does not serve": (
+        decision({"m1": 2, "m2": 2}, ("m1", "", 2, 2), divided=False), {"m1": line(2), "m2": line(2, reason="Unreachable")}, None,
+    ),
     "the last copy that serves stays": (
         decision({"m1": 2, "m2": 2}, ("m1", "", 2, 2), divided=False), {"m1": line(2), "m2": line(0, health="Progressing")}, None,
     ),
@@ -119,7 +134,7 @@ COPIES = {
 @pytest.mark.parametrize("name", COPIES)
 def test_whole_copies(name: str) -> None:
     in_force, lines, expected = COPIES[name]
-    course = advance(in_force, lines=lines, surge=1)
+    course = advance(in_force, lines=lines, seen=seen_in(lines), surge=1)
     assert (None if course is None else (course.targets, moves(course))) == expected
 
 
@@ -127,7 +142,14 @@ def test_a_duplicated_workload_is_dropped_at_once_where_another_copy_serves_alre
     in_force = decision({"m1": 2, "m2": 2}, divided=False)
     lines = {"m1": line(2), "m2": line(2)}
     course = begin(
-        in_force.targets, {"m2": 2}, in_force=in_force, lines=lines, surge=1, divided=False, reason="PlacementChanged"
+        in_force.targets,
+        {"m2": 2},
+        in_force=in_force,
+        lines=lines,
+        seen=seen_in(lines),
+        surge=1,
+        divided=False,
+        reason="PlacementChanged",
     )
     assert course == Course(targets={"m2": 2})
 
@@ -141,7 +163,14 @@ def test_a_change_of_mind_takes_back_what_was_given_and_is_not_needed() -> None:
     in_force = decision({"m1": 4, "m2": 1}, ("m1", "m2", 4, 1))
     lines = {"m1": line(4), "m2": line(0)}
     course = begin(
-        in_force.targets, {"m1": 4}, in_force=in_force, lines=lines, surge=1, divided=True, reason="PlacementChanged"
+        in_force.targets,
+        {"m1": 4},
+        in_force=in_force,
+        lines=lines,
+        seen=seen_in(lines),
+        surge=1,
+        divided=True,
+        reason="PlacementChanged",
     )
     assert course == Course(targets={"m1": 4})
 
