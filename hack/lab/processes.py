@@ -57,9 +57,21 @@ def start(command: list[str], *, log: Path, environment: dict[str, str] | None =
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
+        *((os.POSIX_SPAWN_CLOSE, number) for number in _inherited()),
     ]
     pid = os.posix_spawn(command[0], command, {**os.environ, **(environment or {})}, file_actions=actions, setsid=True)
     return Running(pid=pid, started=_start_time(pid) or 0)
+
+
+def _inherited() -> list[int]:
+    """Descriptors that a child would keep: one of a lock that our caller holds would be held for as long as the child lives."""
+    numbers = [int(entry.name) for entry in Path("/proc/self/fd").iterdir() if int(entry.name) > 2]
+    found = []
+    for number in numbers:
+        with contextlib.suppress(OSError):  # the one of the listing itself is gone
+            if os.get_inheritable(number):
+                found.append(number)
+    return found
 
 
 def memory(pid: int) -> int:
