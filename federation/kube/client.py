@@ -49,9 +49,11 @@ class Client:
         """How many requests were answered, by (method, status)."""
         self._transport = transport
         self._field_manager = field_manager
+        self._closed = False
 
     async def close(self) -> None:
         """Close the connections."""
+        self._closed = True
         await self._transport.close()
 
     async def get(
@@ -258,7 +260,8 @@ class Client:
 
     def _count(self, method: str, status: int) -> None:
         self.requests[method, status] += 1
-        count_request(self.name, method, status)
+        if not self._closed:  # the series of a cluster that left stay away
+            count_request(self.name, method, status)
 
 
 def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge
 
 REQUESTS = Counter("federation_api_requests_total", "Answered requests to API servers.", ["cluster", "method", "code"])
 RELISTS = Counter("federation_relists_total", "Lists by reflectors after the first one.", ["cluster"])
+WATCHES = Gauge("federation_watches", "Open watches.", ["cluster"])
 QUEUE_DEPTH = Gauge("federation_queue_depth", "Keys that wait.", ["queue"])
 RECONCILES = Counter("federation_reconciles_total", "Finished reconciles.", ["queue", "result"])
 
@@ -19,3 +20,10 @@ def _child(cluster: str, method: str, status: int) -> Any:
 def count_request(cluster: str, method: str, status: int) -> None:
     """One more answer; status 0 is a connection that failed."""
     _child(cluster, method, status).inc()
+
+
+def forget_cluster(cluster: str) -> None:
+    """A cluster left: drop its series, or every name that was ever used would stay."""
+    for metric in (REQUESTS, RELISTS, WATCHES):
+        metric.remove_by_labels({"cluster": cluster})
+    _child.cache_clear()

@@ -16,7 +16,7 @@ import msgspec
 
 from federation.kube.client import JSON, METADATA, METADATA_LIST, Client
 from federation.kube.errors import ApiError, Forbidden, Gone, NotFound, Unavailable, error_from
-from federation.kube.metrics import RELISTS
+from federation.kube.metrics import RELISTS, WATCHES
 from federation.kube.resource import Resource
 from federation.kube.store import Store
 
@@ -150,8 +150,9 @@ class Reflector:
         )
         accept = METADATA if self._metadata_only else JSON
         async with self._client.watch(f"{self._path}?{query}", accept=accept) as stream:
-            async for line in lines(self._awake(stream.chunks())):
-                self._take(line)
+            with WATCHES.labels(self._client.name).track_inprogress():
+                async for line in lines(self._awake(stream.chunks())):
+                    self._take(line)
 
     async def _awake(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The chunks; silence raises Unavailable. One timer for the whole watch, moved on by each chunk."""

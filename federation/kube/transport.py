@@ -83,8 +83,11 @@ class AioTransport:
         self._timeout = timeout
         self._base = credentials.endpoint.rstrip("/")
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._closed = False
 
     def _session(self, purpose: str) -> aiohttp.ClientSession:
+        if self._closed:  # a request that comes after the end must not open a session that nobody closes
+            raise Unavailable(0, "Closed", "the connection to this API server has been given up")
         session = self._sessions.get(purpose)
         if session is None:
             connector = aiohttp.TCPConnector(
@@ -173,6 +176,7 @@ class AioTransport:
 
     async def close(self) -> None:
         """Close both sessions and let their sockets go."""
+        self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()

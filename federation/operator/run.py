@@ -79,8 +79,12 @@ def _registry(hub: Client, lifecycle: Lifecycle, credentials: Credentials) -> ko
     seen: dict[str, object] = {}
 
     @kopf.on.event(GROUP, VERSION, "clusters", registry=registry)
-    async def wake(name: str, body: kopf.Body, **_: Any) -> None:
+    async def wake(name: str, body: kopf.Body, event: Any, **_: Any) -> None:
         """Heartbeats change a Cluster all the time; only what can change our answer is worth a look."""
+        if event["type"] == "DELETED":
+            woken.pop(name, None)
+            seen.pop(name, None)
+            return
         conditions = {one["type"]: one["status"] for one in body.get("status", {}).get("conditions") or ()}
         now = (body["metadata"].get("generation"), conditions, body["metadata"].get("deletionTimestamp"))
         if seen.get(name) != now:
@@ -110,7 +114,5 @@ def _registry(hub: Client, lifecycle: Lifecycle, credentials: Credentials) -> ko
             await leave(hub, name, hub_label=short_hash(await cluster_id(hub)))
         except ApiError as error:
             raise kopf.TemporaryError(str(error), delay=2) from error
-        woken.pop(name, None)
-        seen.pop(name, None)
 
     return registry
