@@ -18,6 +18,7 @@ from federation.kube.client import Client
 from federation.kube.credentials import Credentials, CredentialsError
 from federation.kube.discovery import Discovery
 from federation.kube.errors import ApiError, Forbidden
+from federation.kube.metrics import forget_cluster
 from federation.kube.resource import CRDS, NODES, PODS, Resource
 from federation.kube.store import Cached, Change, Store
 from federation.kube.transport import AioTransport, Transport
@@ -49,12 +50,13 @@ class Member:
         self.reachable = True
         """The last probe answered. A member that has not been probed yet is given the benefit of the doubt."""
         self.watches = Watches(client)
+        # Apart from the copies: these are all the nodes, pods and CRDs of the member, and not whole objects.
+        self._inventory = Watches(client)
         self.nodes: Store | None = None
         self.pods: Store | None = None
         self.crds_changed = asyncio.Event()
         self._hub_label = hub_label
         self._stores: dict[Resource, Store] = {}
-        self._seen_crds: Store | None = None
 
     def resource_of(self, kind: KindKey) -> Resource | None:
         """The member's resource for a kind, or None while it does not serve it (or discovery has not answered yet)."""
@@ -106,10 +108,24 @@ class Member:
 
     def watch_inventory(self) -> None:
         """Watch what health and capacity are computed from."""
-        self.nodes = self.watches.want(NODES)
-        self.pods = self.watches.want(PODS, field_selector="status.phase!=Succeeded,status.phase!=Failed")
-        self._seen_crds = self.watches.want(CRDS, metadata_only=True)
-        self._seen_crds.subscribe(lambda _change: self.crds_changed.set())
+        self.nodes = self._inventory.want(NODES)
+        self.pods = self._inventory.want(PODS, field_selector="status.phase!=Succeeded,status.phase!=Failed")
+        self._inventory.want(CRDS, metadata_only=True).subscribe(lambda _change: self.crds_changed.set())
+
+    def unwatch_missing(self) -> None:
+        """Stop watching kinds that the member says it does not serve; what it cannot say changes nothing (I14)."""
+        if self.discovery is None:
+            return
+        served, unknown = set(self.discovery.resources), self.discovery.unknown
+        for resource in [one for one in self._stores if one not in served and one.api_version not in unknown]:
+            self.watches.unwant(resource)
+            del self._stores[resource]
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for watches in (self.watches, self._inventory):
+                group.create_task(watches.run(), name=f"watches-{self.name}")
 
 
 class Fleet:
@@ -161,6 +177,7 @@ class Fleet:
         """Follow the Cluster objects until cancelled."""
         self._caches.clusters.subscribe(lambda _change: self._dirty.set())
         self._caches.secrets.subscribe(lambda _change: self._dirty.set())
+        self._caches.on_kinds(self._forget_kinds)
         async with asyncio.TaskGroup() as group:
             try:
                 while True:
@@ -220,7 +237,7 @@ class Fleet:
     async def _serve(self, member: Member) -> None:
         try:
             await self.discover(member)
-            await member.watches.run()
+            await member.run()
         except asyncio.CancelledError:
             # Disconnected on purpose; the group must not take it for its own cancellation.
             if self._members.get(member.name) is member:
@@ -237,6 +254,7 @@ class Fleet:
             return
         if member.discovery is None or found != member.discovery:
             member.discovery = found
+            member.unwatch_missing()
             self.changed(member)
 
     async def _disconnect(self, name: str) -> None:
@@ -244,8 +262,16 @@ class Fleet:
         task = self._tasks.pop(name)
         task.cancel()
         await asyncio.wait([task])
+        forget_cluster(name)
         for handler in self._state_handlers:
             handler(member)
+
+    def _forget_kinds(self) -> None:
+        """A kind that neither the hub nor a member serves comes back with a binding, which wants it again."""
+        self._kinds = {
+            kind for kind in self._kinds
+            if self._caches.resource_of(*kind) or any(member.resource_of(kind) for member in self)
+        }  # fmt: skip
 
     def _handler(self, member: Member) -> Callable[[Resource, Change], None]:
         def handle(resource: Resource, change: Change) -> None:
