@@ -76,6 +76,8 @@ class HubCaches:
         for store in (self.bindings, self.cluster_bindings):
             store.add_index(BY_POLICY, _policy_uid)
         self.policies.add_index(BY_NAMESPACE, lambda entry: [entry.namespace])
+        for store in (self.policies, self.cluster_policies):
+            store.subscribe(self._policy_changed)
         self._crds = self._watches.want(CRDS, metadata_only=True)
         self._crds.subscribe(self._crd_changed)
 
@@ -187,6 +189,10 @@ class HubCaches:
         entry = self._crds.get("", f"{resource.plural}.{resource.group}")
         return entry is not None and entry.deleting
 
+    def _policy_changed(self, change: Change) -> None:
+        if change.old is not None and (change.new is None or change.new.uid != change.old.uid):
+            self._judged.pop(change.old.uid, None)
+
     def _crd_changed(self, change: Change) -> None:
         entry = change.new or change.old
         if entry is not None and not entry.name.endswith(f".{GROUP}"):
@@ -195,15 +201,7 @@ class HubCaches:
     async def _follow_kinds(self) -> None:
         while True:
             self._rediscover.clear()
-            try:
-                found = await self.client.discover()
-            except ApiError as error:
-                log.warning("discovery of the hub failed: %s", error)
-            else:
-                if set(found.resources) != set(self.discovery.resources):
-                    self.discovery = found
-                    for handler in self._kinds_handlers:
-                        handler()
+            await self._discover()
             try:
                 async with asyncio.timeout(30):
                     await self._rediscover.wait()
@@ -213,6 +211,17 @@ class HubCaches:
                     self._rediscover.set()
             except TimeoutError:
                 continue
+
+    async def _discover(self) -> None:
+        try:
+            found = await self.client.discover()
+        except ApiError as error:
+            log.warning("discovery of the hub failed: %s", error)
+            return
+        if set(found.resources) != set(self.discovery.resources):
+            self.discovery = found
+            for handler in self._kinds_handlers:
+                handler()
 
     def _crds_served(self) -> bool:
         served = {f"{resource.plural}.{resource.group}" for resource in self.discovery.resources}

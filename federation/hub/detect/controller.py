@@ -7,12 +7,12 @@ garbage collector, which ends its binding through the owner reference.
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from typing import Any
 
 from federation.api.meta import Manifest
 from federation.hub.caches import BY_NAMESPACE, POLICY_KINDS, BindingKey, HubCaches
 from federation.hub.detect.decide import Plan, binding_key, owner_patch, plan
+from federation.hub.detect.notes import Notes, TemplateKey
 from federation.hub.detect.policy_status import policy_status
 from federation.hub.evidence import Standing, template_evidence
 from federation.hub.policies import Policy
@@ -24,9 +24,6 @@ from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
 
 log = logging.getLogger(__name__)
-
-TemplateKey = tuple[str, str, str, str]
-"""(apiVersion, kind, namespace, name)"""
 
 PolicyKey = tuple[str, str, str]
 """(kind, namespace, name)"""
@@ -40,9 +37,10 @@ class Detect:
         self._settings = settings
         self._queue: WorkQueue[TemplateKey] = WorkQueue()
         self._status_queue: WorkQueue[PolicyKey] = WorkQueue()
-        self._lost: dict[str, dict[str, str]] = defaultdict(dict)
-        self._never: dict[str, dict[str, str]] = defaultdict(dict)
-        self._noted: dict[TemplateKey, list[tuple[dict[str, str], str]]] = {}
+        self._lost = Notes()
+        """What policies lost, and to whom."""
+        self._never = Notes()
+        """What policies claim but never propagate, and why."""
         self._status_written: dict[PolicyKey, float] = {}
 
     async def run(self) -> None:
@@ -83,6 +81,8 @@ class Detect:
                 self._enqueue_selected(manifest)
         if new is not None:
             self._mark_status(entry)
+        else:
+            self._status_written.pop((_kind(entry), entry.namespace, entry.name), None)
 
     def _enqueue_selected(self, manifest: Manifest) -> None:
         namespace = manifest["metadata"].get("namespace") or ""
@@ -182,23 +182,18 @@ class Detect:
         winner = outcome.claim.winner
         text = f"{key[1]} {key[2]}/{key[3]}" if key[2] else f"{key[1]} {key[3]}"
         for loser, _reason in outcome.claim.losers:
-            self._note(key, self._lost[loser.uid], text, f"{winner.kind} {winner.name}")
+            self._lost.add(key, loser.uid, text, f"{winner.kind} {winner.name}")
             self._mark_status_key((loser.kind, loser.namespace, loser.name))
         if outcome.never is not None:
-            self._note(key, self._never[winner.uid], text, outcome.never)
+            self._never.add(key, winner.uid, text, outcome.never)
             self._mark_status_key((winner.kind, winner.namespace, winner.name))
 
-    def _note(self, key: TemplateKey, notes: dict[str, str], text: str, value: str) -> None:
-        notes[text] = value
-        self._noted.setdefault(key, []).append((notes, text))
-
     def _forget(self, key: TemplateKey) -> None:
-        for notes, text in self._noted.pop(key, []):
-            notes.pop(text, None)
+        self._lost.forget(key)
+        self._never.forget(key)
 
     def _mark_status(self, entry: Cached) -> None:
-        kind = "PropagationPolicy" if entry.namespace else "ClusterPropagationPolicy"
-        self._mark_status_key((kind, entry.namespace, entry.name))
+        self._mark_status_key((_kind(entry), entry.namespace, entry.name))
 
     def _mark_status_key(self, key: PolicyKey) -> None:
         """A policy's status is written at most once a period; the first time soon, so that errors show at once."""
@@ -218,8 +213,8 @@ class Detect:
             self._caches.judged(entry),
             stored,
             bindings=bindings,
-            lost=self._lost.get(entry.uid, {}),
-            never=self._never.get(entry.uid, {}),
+            lost=self._lost.of(entry.uid),
+            never=self._never.of(entry.uid),
             now=time.time(),
         )
         if status == stored:
@@ -236,3 +231,7 @@ class Detect:
         except (Invalid, NotFound):
             return 1.0
         return None
+
+
+def _kind(policy: Cached) -> str:
+    return "PropagationPolicy" if policy.namespace else "ClusterPropagationPolicy"

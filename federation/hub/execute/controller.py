@@ -8,7 +8,6 @@ left after three overwrites in a minute, and the binding says who.
 import asyncio
 import logging
 import time
-from collections import deque
 
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
@@ -28,6 +27,7 @@ from federation.hub.execute.decide import (
 from federation.hub.execute.diff import contested, residue
 from federation.hub.execute.ending import Endings
 from federation.hub.execute.namespaces import Namespaces
+from federation.hub.execute.patience import Patience
 from federation.hub.execute.render import render
 from federation.hub.execute.report import Outcome
 from federation.hub.execute.reporter import Reporter
@@ -48,9 +48,6 @@ log = logging.getLogger(__name__)
 CopyKey = tuple[str, str, str]
 """(binding namespace, binding name, cluster)"""
 
-FIGHT_WINDOW, FIGHT_LIMIT = 60.0, 3
-EARLY = 5.0
-"""Seconds for which a member may be unconnected or unread before the binding says so."""
 ORPHAN_FINALIZER = "orphan"
 """What the API server puts on an object that is deleted with propagationPolicy Orphan."""
 _EARLY = frozenset({"NotJoined", "Unknown"})
@@ -70,8 +67,7 @@ class Execute:
         self._applier = Applier(self._namespaces)
         self._reporter = Reporter(caches, fleet, settings, steps_ahead=self._steps_ahead.__contains__)
         self._endings = Endings(caches, fleet, self._applier)
-        self._unknown_since: dict[CopyKey, float] = {}
-        self._overwrites: dict[CopyKey, deque[float]] = {}
+        self._patience = Patience()
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -116,6 +112,7 @@ class Execute:
         if new is None:
             if old is not None:
                 self._reporter.forget((old.namespace, old.name))
+                self._patience.forget((old.namespace, old.name))
             return
         manifest = new.manifest()
         if new.deleting or not new.owners:
@@ -205,6 +202,7 @@ class Execute:
     async def _look(self, key: CopyKey) -> float | None:
         found = self._caches.binding(key[:2])
         if found is None or found.deleting or not found.owners:
+            self._patience.forget(key[:2])
             return None
         binding = found.manifest()
         decision = decision_of(binding)
@@ -232,6 +230,7 @@ class Execute:
         state = self._member_state(cluster, binding)
         if entry is None and self._fleet.get(cluster) is None:
             # The Cluster object is gone: nothing there is ours to know or to touch any more.
+            self._patience.forget(key[:2], cluster)
             return Outcome(epoch=decision.epoch, generation=template.generation, gone=True), None
         # A cluster that leaves keeps its copy until the decision drops it: make before break holds for `leave` as well.
         leaving = entry is None or leaves_at_once(entry.manifest())
@@ -260,6 +259,7 @@ class Execute:
                 kept=noted.kept if noted and not noted.reason else kept,
             )  # fmt: skip
             if plan.step is Step.NOTHING:
+                self._patience.known(key[:2], cluster)
                 return _outcome(
                     decision.epoch, template, hash=rendering.hash, kept=residue(list(plan.differences))
                 ), None
@@ -268,11 +268,13 @@ class Execute:
     async def _take(
         self, key: CopyKey, binding: Manifest, template: Cached, epoch: int, state: MemberState, plan: Plan
     ) -> tuple[Outcome | None, float | None]:
+        now = time.monotonic()
         if plan.step is Step.NOTHING:
+            self._patience.forget(key[:2], key[2])
             return Outcome(epoch=epoch, generation=template.generation, gone=True), None
-        if plan.step is Step.WAIT and plan.reason in _EARLY and self._still_early(key):
+        if plan.step is Step.WAIT and plan.reason in _EARLY and self._patience.early(key[:2], key[2], now=now):
             return None, 0.2
-        self._unknown_since.pop(key, None)
+        self._patience.known(key[:2], key[2])
         if plan.step in (Step.WAIT, Step.REFUSE):
             pause = 30.0 if plan.step is Step.REFUSE else {"Unknown": 0.2, "Forbidden": 5.0}.get(plan.reason, 10.0)
             return _outcome(epoch, template, reason=plan.reason, message=plan.message), pause
@@ -281,7 +283,7 @@ class Execute:
         if member is None:
             return None, None
         if plan.step is Step.APPLY and state.observed is not None and is_repair(plan, state.observed):
-            wait = self._fight(key)
+            wait = self._patience.overwrite(key[:2], key[2], now=now)
             if wait is not None:
                 message = contested(state.observed, plan.differences)
                 return _outcome(epoch, template, reason="Contested", message=message), wait
@@ -298,20 +300,6 @@ class Execute:
         if plan.step in (Step.DELETE, Step.UNMARK):
             return None, None  # the watch tells when it is gone
         return _outcome(epoch, template, hash=result.hash, kept=result.kept), None
-
-    def _still_early(self, key: CopyKey) -> bool:
-        """Whether a copy has been unknown for a moment only: after a start what is stored is truer than "unknown" (I14)."""
-        now = time.monotonic()
-        return now - self._unknown_since.setdefault(key, now) < EARLY
-
-    def _fight(self, key: CopyKey) -> float | None:
-        """Count an overwrite; seconds to stay away once there were too many, else None."""
-        times = self._overwrites.setdefault(key, deque(maxlen=FIGHT_LIMIT + 1))
-        now = time.monotonic()
-        while times and now - times[0] > FIGHT_WINDOW:
-            times.popleft()
-        times.append(now)
-        return FIGHT_WINDOW if len(times) > FIGHT_LIMIT else None
 
     def _overrides(self, template: Manifest) -> list[OverrideFacts]:
         namespace = template["metadata"].get("namespace") or ""

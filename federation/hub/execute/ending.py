@@ -49,8 +49,8 @@ class Endings:
         self._fleet = fleet
         self._applier = applier
         self._queue: WorkQueue[BindingKey] = WorkQueue()
-        self._asked: dict[tuple[str, str], float] = {}
-        """(member, UID of a copy) -> when it was asked to go."""
+        self._asked: dict[BindingKey, dict[tuple[str, str], float]] = {}
+        """Binding -> (member, UID of a copy) -> when it was asked to go."""
         self._orphaned: set[str] = set()
         """UIDs of templates that were deleted leaving orphans."""
 
@@ -80,6 +80,7 @@ class Endings:
     async def _reconcile(self, key: BindingKey) -> float | None:
         found = self._caches.binding(key)
         if found is None or (found.deleting and FINALIZER not in found.finalizers):
+            self._asked.pop(key, None)
             return None
         binding = found.manifest()
         if found.deleting and self._nothing_left(key, binding):
@@ -122,14 +123,13 @@ class Endings:
         """
         reference = binding["spec"]["resource"]
         own = short_hash(f"{key[0]}/{key[1]}")
-        now = time.monotonic()
-        self._asked = {copy: at for copy, at in self._asked.items() if now - at < ASKED}
+        asked, now = self._asked.get(key, {}), time.monotonic()
         left = [
             (member.name, copy.uid)
             for member in self._fleet
             for copy in member.copies_of((reference["apiVersion"], reference["kind"]), own)
         ]
-        return bool(left) and all(copy in self._asked for copy in left)
+        return bool(left) and all(now - asked.get(copy, -ASKED) < ASKED for copy in left)
 
     def _concerned(self, binding: Manifest) -> set[str]:
         """Clusters that may hold a copy: all that were decided or have a line, but where nothing could be written."""
@@ -192,7 +192,7 @@ class Endings:
                 except ApiError as error:
                     log.info("%s: copy of %s not removed yet: %s", member.name, identity.binding, error)
                 else:
-                    self._asked[member.name, copy.uid] = time.monotonic()
+                    self._asked.setdefault(key, {})[member.name, copy.uid] = time.monotonic()
             elif plan.step is Step.NOTHING:
                 return True
         return False
@@ -220,6 +220,7 @@ class Endings:
         """Let the binding go: take our finalizer off, and delete it if nobody has yet."""
         client, resource = self._caches.client, RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
         self._orphaned.discard(binding["spec"]["resource"]["uid"])
+        self._asked.pop(key, None)
         metadata = binding["metadata"]
         index = metadata["finalizers"].index(FINALIZER) if FINALIZER in metadata.get("finalizers", []) else None
         try:

@@ -67,7 +67,10 @@ class Reporter:
 
     async def _reconcile(self, key: BindingKey) -> float | None:
         found = self._caches.binding(key)
-        if found is None or found.deleting:
+        if found is None:
+            self.forget(key)  # a step that was on its way noted its outcome after the end
+            return None
+        if found.deleting:
             return None
         binding = found.manifest()
         decision = decision_of(binding)

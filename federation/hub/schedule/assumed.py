@@ -46,6 +46,10 @@ class Assumed:
         for shares in self._shares.values():
             shares.pop(key, None)
 
+    def forget_cluster(self, name: str) -> None:
+        """The Cluster is gone."""
+        self._shares.pop(name, None)
+
     def by_cluster(
         self, clusters: Sequence[ClusterView], *, apart_from: BindingKey
     ) -> dict[str, list[tuple[Requirements | None, int]]]:

@@ -89,6 +89,8 @@ class Schedule:
         before = cluster_view(change.old.manifest()) if change.old else None
         after = cluster_view(change.new.manifest()) if change.new else None
         self._clusters = None
+        if change.new is None and change.old is not None:
+            self._assumed.forget_cluster(change.old.name)
         if before == after:
             return
         for binding in self._caches.all_bindings():
@@ -139,7 +141,7 @@ class Schedule:
         except (Conflict, Invalid) as error:
             log.info("decision for %s came late: %s", key, error.message)
             return 0.2
-        if answer.decision is not None:
+        if answer.decision is not None and self._caches.binding(key) is not None:
             self._assumed.take(key, view, answer.decision)
         if answer.decision is not None or answer.error is not None:
             self._tell(binding, answer, view.previous)
