@@ -32,6 +32,7 @@ from federation.kube.resource import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     NAMESPACES,
+    PODS,
     PROPAGATION_POLICIES,
     RESOURCE_BINDINGS,
     SECRETS,
@@ -42,7 +43,7 @@ from federation.sandbox import ApiServer, Member
 from tests.e2e.manifests import API
 
 RESOURCES: dict[str, Resource] = {
-    "Deployment": DEPLOYMENTS, "ConfigMap": CONFIG_MAPS, "PropagationPolicy": PROPAGATION_POLICIES, "Namespace": NAMESPACES,
+    "Deployment": DEPLOYMENTS, "ConfigMap": CONFIG_MAPS, "Pod": PODS, "PropagationPolicy": PROPAGATION_POLICIES, "Namespace": NAMESPACES,
 }  # fmt: skip
 PLACE = "shop"
 """The namespace of the tests; it exists on the hub."""
