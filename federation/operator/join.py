@@ -112,9 +112,11 @@ async def allow(client: Client, rules: Sequence[Rule]) -> None:
     await client.apply(CLUSTER_ROLES, _rbac("ClusterRole", metadata, rules=merged(role.get("rules") or (), rules)))
 
 
-async def request_token(client: Client, *, seconds: int = TOKEN_SECONDS) -> str:
-    """A fresh token of our service account in the member; the member may give it a shorter life."""
-    path = SERVICE_ACCOUNTS.path(SYSTEM_NAMESPACE, SERVICE_ACCOUNT, "token")
+async def request_token(
+    client: Client, *, account: str = SERVICE_ACCOUNT, namespace: str = SYSTEM_NAMESPACE, seconds: int = TOKEN_SECONDS
+) -> str:
+    """A fresh token of a service account in the member, ours by default; the member may give it a shorter life."""
+    path = SERVICE_ACCOUNTS.path(namespace, account, "token")
     body = {
         "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds},
     }  # fmt: skip

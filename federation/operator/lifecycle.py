@@ -80,7 +80,7 @@ class Lifecycle:
             await self._check(cluster, identity)
         except JoinRefused as error:
             return await self._refuse(cluster, "IdentityRefused", str(error))
-        renewed, verdict, delay = await self._renew(name, member, token)
+        renewed, verdict, delay = await self._renew(cluster, member, token)
         if renewed:
             log.info("cluster %s: token renewed", name)
         await self._write(
@@ -99,7 +99,7 @@ class Lifecycle:
         others = (await self._hub.list(CLUSTERS)).items
         check_identity(cluster["metadata"]["name"], identity, hub_id=self._hub_id, clusters=others)
 
-    async def _renew(self, name: str, member: Client, token: str) -> tuple[bool, tuple[str, str, str], float]:
+    async def _renew(self, cluster: Manifest, member: Client, token: str) -> tuple[bool, tuple[str, str, str], float]:
         """(renewed, verdict for the Credentials condition, seconds until the next look)."""
         claims = claims_of(token)
         if claims is None:
@@ -108,13 +108,15 @@ class Lifecycle:
         if due > 0:
             return False, ("True", "Valid", valid_text(claims)), min(due, LONGEST)
         try:
-            fresh = await request_token(member)
+            fresh = await request_token(member, account=claims.service_account, namespace=claims.namespace)
         except ApiError as error:
             text = f"the token ends at {_clock(claims.expires)} and cannot be renewed: {error.message}"
             return False, ("False", "RenewalFailed", text), RETRY
+        reference = cluster["spec"]["secretRef"]
         await self._hub.merge_patch(
-            SECRETS, f"cluster-{name}", SYSTEM_NAMESPACE, {"data": {"token": base64.b64encode(fresh.encode()).decode()}}
-        )
+            SECRETS, reference["name"], reference.get("namespace") or SYSTEM_NAMESPACE,
+            {"data": {"token": base64.b64encode(fresh.encode()).decode()}},
+        )  # fmt: skip
         new = claims_of(fresh)
         if new is None:
             return True, ("True", "Static", "the token has no end; nothing to renew"), LONGEST

@@ -22,8 +22,13 @@ def token_request(account: Manifest, request: Manifest, now: datetime) -> Manife
     claims = {
         "sub": f"system:serviceaccount:{metadata['namespace']}:{metadata['name']}",
         "aud": spec.get("audiences") or ["https://kubernetes.default.svc"],
+        "iat": int(now.timestamp()),
         "exp": int(expires.timestamp()),
         "jti": secrets.token_hex(8),
+        "kubernetes.io": {
+            "namespace": metadata["namespace"],
+            "serviceaccount": {"name": metadata["name"], "uid": metadata["uid"]},
+        },
     }
     token = ".".join(_part(part) for part in ({"alg": "none", "typ": "JWT"}, claims, {}))
     status = {"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
