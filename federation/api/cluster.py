@@ -27,6 +27,8 @@ class ClusterSpec(Model):
 
     model_config = cel(
         ("!(has(self.zone) && has(self.zones))", "set zone or zones, not both"),
+        # Remove it with the change that serves pull members.
+        ("self.syncMode != 'Pull'", "syncMode Pull is not served yet; set Push, or run `fedctl join`"),
         (
             "self.syncMode != 'Push' || (has(self.apiEndpoint) && has(self.secretRef))",
             "a Push cluster needs apiEndpoint and secretRef; `fedctl join` sets both",

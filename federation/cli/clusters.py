@@ -23,6 +23,7 @@ from federation.operator.join import (
     check_identity,
     cluster_id,
     create_cluster,
+    known_ids,
     prepare_member,
     request_token,
     store_token,
@@ -78,6 +79,10 @@ def _check_name(name: str, existing: Manifest | None, identity: str, *, renew: b
         claimed = existing["spec"].get("id")
         if claimed and claimed != identity:
             raise JoinRefused(f"the kubeconfig leads to another cluster ({identity}) than {name!r} ({claimed})")
+    elif existing is not None and identity in known_ids(existing):
+        raise JoinRefused(
+            f"{name!r} has joined already; for a fresh token run: fedctl join {name} --renew --kubeconfig F"
+        )
     elif existing is not None:
         raise JoinRefused(f"the name {name!r} is taken by another cluster; choose another, or run: fedctl leave {name}")
 

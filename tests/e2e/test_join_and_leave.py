@@ -135,6 +135,9 @@ def test_a_member_that_comes_back_is_ready_again_and_gets_what_it_missed(lab: La
 def test_a_name_or_a_cluster_that_is_taken_and_the_hub_itself_are_refused(lab: Lab) -> None:
     other = str(lab.member(4).kubeconfig)
     assert "the name 'member1' is taken" in lab.fedctl("join", "member1", "--kubeconfig", other, fails=True)
+    same = lab.fedctl("join", "member1", "--kubeconfig", str(lab.member(1).kubeconfig), fails=True)
+    assert "'member1' has joined already" in same
+    assert "--renew" in same
     again = lab.fedctl("join", "another", "--kubeconfig", str(lab.member(1).kubeconfig), fails=True)
     assert "joined already as 'member1'" in again
     assert "this is the hub itself" in lab.fedctl("join", "self", "--kubeconfig", str(lab.hub.kubeconfig), fails=True)
@@ -239,6 +242,9 @@ def test_a_bad_cluster_manifest_is_refused_at_admission(lab: Lab) -> None:
     )
     assert "spec.syncMode" in lab.hub.refuses(
         {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": {"syncMode": "Maybe"}}
+    )
+    assert "syncMode Pull is not served yet" in lab.hub.refuses(
+        {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": {"syncMode": "Pull"}}
     )
 
 
