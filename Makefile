@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test test-unit test-property test-conformance test-integration test-e2e lint format crds bench clean
+.PHONY: help setup demo down test test-unit test-property test-conformance test-integration test-e2e test-soak lint format crds bench clean
 
 help: ## say what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -42,6 +42,10 @@ test-integration: $(READY) ## controllers against the API server in process
 test-e2e: $(READY) ## everything that only real clusters prove
 	@hack/clusters prepare
 	@echo "==> e2e"; $(PYTEST) tests/e2e tests/integration -m e2e
+
+test-soak: $(READY) ## 200 joins and 2,000 objects come and go on real clusters; nothing may be left (about ten minutes)
+	@hack/clusters prepare
+	@echo "==> soak"; $(PYTEST) tests/soak -s
 
 lint: $(READY) ## ruff, mypy strict, import contract, CRDs up to date
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

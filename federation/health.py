@@ -1,11 +1,21 @@
-"""`/healthz /readyz /metrics` of a process, on loopback unless told otherwise."""
+"""`/healthz /readyz /metrics` of a process, on loopback unless told otherwise.
 
+The metrics say what the process itself holds too (I17); that is measured when somebody asks, and only where /proc is.
+"""
+
+import asyncio
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
+
+TASKS = Gauge("federation_tasks", "Tasks of the event loop.")
+SOCKETS = Gauge("federation_open_sockets", "Open sockets; process_open_fds counts files and pipes too.")
+MEMORY = Gauge("federation_memory_bytes", "Proportional set size: shared pages are divided among all that share them.")
 
 
 class HealthServer:
@@ -46,4 +56,21 @@ class HealthServer:
         return web.Response(text="caches are not synced yet", status=503)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
+        TASKS.set(len(asyncio.all_tasks()))
+        await asyncio.to_thread(_measure)
         return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def _measure() -> None:
+    own = Path("/proc/self")
+    with contextlib.suppress(OSError):
+        SOCKETS.set(sum(_is_socket(entry) for entry in (own / "fd").iterdir()))
+        sizes = dict(line.split(":", 1) for line in (own / "smaps_rollup").read_text().splitlines()[1:])
+        MEMORY.set(int(sizes["Pss"].split()[0]) * 1024)
+
+
+def _is_socket(entry: Path) -> bool:
+    try:
+        return str(entry.readlink()).startswith("socket:")
+    except OSError:  # closed meanwhile
+        return False
