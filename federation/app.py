@@ -195,12 +195,18 @@ def main() -> None:
 @click.option(
     "--token-renew-fraction", default=0.5, show_default=True, help="Renew member tokens at this part of their life."
 )
+@click.option("--brake-objects", default=5, show_default=True, help="Deletes and shrinks a window may always hold.")
+@click.option(
+    "--brake-percent", default=10.0, show_default=True, help="Or this part of all copies, where that is more."
+)
+@click.option("--brake-seconds", default=60.0, show_default=True, help="Length of that window.")
 @click.option(
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
 )
 def hub(
     kubeconfig: str | None, context: str | None, roles: str, port: int, probe_seconds: float, failure_seconds: float,
-    success_seconds: float, token_renew_fraction: float, log_level: str,
+    success_seconds: float, token_renew_fraction: float, brake_objects: int, brake_percent: float, brake_seconds: float,
+    log_level: str,
 ) -> None:  # fmt: skip
     """Run the control plane against a hub API server until SIGTERM."""
     configure_logs(log_level)
@@ -209,8 +215,9 @@ def hub(
     if unknown:
         raise click.UsageError(f"--roles: unknown role {', '.join(sorted(unknown))}; known are {', '.join(ROLES)}")
     settings = Settings(
-        probe_period=probe_seconds, failure_threshold=failure_seconds, success_threshold=success_seconds
-    )
+        probe_period=probe_seconds, failure_threshold=failure_seconds, success_threshold=success_seconds,
+        brake_objects=brake_objects, brake_percent=brake_percent, brake_seconds=brake_seconds,
+    )  # fmt: skip
     try:
         credentials = _credentials(kubeconfig, context)
         process = HubProcess(

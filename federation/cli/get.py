@@ -103,10 +103,14 @@ def _member_row(name: str, targets: Manifest, members: Manifest, pods: tuple[lis
     found, problem = pods
     return {
         "cluster": name, "share": targets.get(name, 0) if name in targets else None,
-        "ready": summary_of(line) if line else "", "health": line.get("health", "Unknown"),
+        "ready": _numbers(line) if line else "", "health": line.get("health", "Unknown"),
         "state": line.get("reason") or ("Applied" if line else "Pending"),
         "problem": line.get("error", "") or problem, "pods": found,
     }  # fmt: skip
+
+
+def _numbers(line: dict[str, str]) -> str:
+    return f"{summary_of(line)} stale" if line.get("stale") else summary_of(line)
 
 
 async def _pods(hub: Client, name: str, picture: Picture) -> tuple[list[Row], str]:

@@ -6,8 +6,10 @@ from importlib.metadata import version as package_version
 import click
 
 from federation.cli import clusters as cluster_commands
+from federation.cli.approve import approve as approve_plan
 from federation.cli.explain import explain as explain_template
 from federation.cli.get import get_application, get_bindings, get_clusters
+from federation.cli.held import get_held
 from federation.cli.pin import pin as pin_shares
 from federation.cli.pin import seconds_of, shares_of
 from federation.cli.render import render_for
@@ -109,18 +111,31 @@ async def leave(options: Options, name: str, *, keep: bool, force: bool, wait: f
 @hub_options
 @run
 async def get(options: Options, what: str, *, namespace: str | None, all_namespaces: bool, output: str) -> None:
-    """Show clusters, bindings, or where KIND/NAME runs."""
+    """Show clusters, bindings, held changes, or where KIND/NAME runs."""
     hub = connect(options)
     place = namespace or default_namespace(options)
     if what in ("clusters", "cluster", "fc"):
         await closing(hub, get_clusters(hub, output))
     elif what in ("bindings", "binding", "rb"):
         await closing(hub, get_bindings(hub, None if all_namespaces else place, output))
+    elif what == "held":
+        await closing(hub, get_held(hub, output))
     elif "/" in what:
         await closing(hub, get_application(hub, what, place, output))
     else:
         await hub.close()
-        raise Refused(f"{what!r} is not clusters, bindings or KIND/NAME")
+        raise Refused(f"{what!r} is not clusters, bindings, held or KIND/NAME")
+
+
+@main.command()
+@click.argument("plan", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@hub_options
+@run
+async def approve(options: Options, plan: str, *, yes: bool) -> None:
+    """Let the held changes of one plan go: fedctl get held lists them."""
+    hub = connect(options)
+    await closing(hub, approve_plan(hub, plan, yes=yes))
 
 
 @main.command()

@@ -19,6 +19,7 @@ from federation.kube.resource import (
     CLUSTER_PROPAGATION_POLICIES,
     CLUSTER_RESOURCE_BINDINGS,
     CLUSTERS,
+    CONFIG_MAPS,
     CRDS,
     NAMESPACES,
     OVERRIDE_POLICIES,
@@ -73,6 +74,7 @@ class HubCaches:
         self.cluster_bindings = self._watches.want(CLUSTER_RESOURCE_BINDINGS)
         self.namespaces = self._watches.want(NAMESPACES, metadata_only=True)
         self.secrets = self._watches.want(SECRETS, namespace=SYSTEM_NAMESPACE)
+        self.config_maps = self._watches.want(CONFIG_MAPS, namespace=SYSTEM_NAMESPACE)
         for store in (self.bindings, self.cluster_bindings):
             store.add_index(BY_POLICY, _policy_uid)
         self.policies.add_index(BY_NAMESPACE, lambda entry: [entry.namespace])
@@ -115,6 +117,11 @@ class HubCaches:
         """One policy by kind."""
         store = self.policies if kind == "PropagationPolicy" else self.cluster_policies
         return store.get(namespace, name)
+
+    def policy_of(self, binding: Manifest) -> Cached | None:
+        """The policy that a binding names, by name; its UID is the caller's to compare."""
+        named = binding["spec"].get("policy") or {}
+        return self.policy(named.get("kind") or "", named.get("namespace") or "", named.get("name") or "")
 
     def judged(self, entry: Cached) -> Policy:
         """A cached policy, parsed and validated once per version."""

@@ -7,7 +7,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from federation.api.meta import SYSTEM_NAMESPACE, Manifest
+from federation.api.meta import API_VERSION, SYSTEM_NAMESPACE, Manifest
 from federation.api.naming import short_hash
 from federation.hub.conditions import cut, timestamp
 from federation.kube.client import Client
@@ -26,6 +26,22 @@ class Subject:
     namespace: str
     name: str
     uid: str
+
+
+def subject_of(binding: Manifest, *, template: bool) -> Subject:
+    """The template of a binding, or the binding itself."""
+    if not template:
+        metadata = binding["metadata"]
+        namespace = metadata.get("namespace") or ""
+        kind = "ResourceBinding" if namespace else "ClusterResourceBinding"
+        return Subject(
+            api_version=API_VERSION, kind=kind, namespace=namespace, name=metadata["name"], uid=metadata["uid"]
+        )
+    reference = binding["spec"]["resource"]
+    return Subject(
+        api_version=reference["apiVersion"], kind=reference["kind"], namespace=reference.get("namespace") or "",
+        name=reference["name"], uid=reference["uid"],
+    )  # fmt: skip
 
 
 async def emit(

@@ -91,6 +91,11 @@ class Member:
         store = self.store(kind)
         return store.get(namespace, name) if store else None
 
+    @property
+    def held(self) -> int:
+        """How many copies of ours it holds, of all kinds that are watched."""
+        return sum(len(store) for store in self._stores.values())
+
     def copies_of(self, kind: KindKey, binding_hash: str) -> list[Cached]:
         """The copies that are marked with one binding."""
         store = self.store(kind)

@@ -36,3 +36,12 @@ class Settings:
 
     workers: int = 16
     """Reconciles at once per controller; beyond 16 to 32 an API server only queues (measured)."""
+
+    brake_objects: int = 5
+    """Destructive writes to members that a window may always hold (I15)."""
+
+    brake_percent: float = 10.0
+    """Or this part of all copies in the members, where that is more."""
+
+    brake_seconds: float = 60.0
+    """Length of the window."""

@@ -223,11 +223,11 @@ class Process:
         self.kubeconfig.write_text(json.dumps(config))
 
     def start(self, *arguments: str) -> None:
-        """Start, and return once it is ready."""
+        """Start, and return once it is ready. The brake is wide open (tests remove much); a later argument counts."""
         offset = self.log.stat().st_size if self.log.exists() else 0
         command = [
             str(Path(sys.executable).parent / "federation"), "hub", "--kubeconfig", str(self.kubeconfig), "--port=0",
-            "--probe-seconds=1", "--failure-seconds=3", "--success-seconds=1", *arguments,
+            "--probe-seconds=1", "--failure-seconds=3", "--success-seconds=1", "--brake-objects=1000", *arguments,
         ]  # fmt: skip
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)

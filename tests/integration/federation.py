@@ -71,8 +71,9 @@ class Federation:
 
     def __init__(self, members: int = 3, *, settings: Settings | None = None) -> None:
         self.settings = settings or Settings(
-            probe_period=0.05, failure_threshold=0.2, success_threshold=0.05, window_first=0.02, window_last=0.1
-        )
+            probe_period=0.05, failure_threshold=0.2, success_threshold=0.05, window_first=0.02, window_last=0.1,
+            brake_objects=10_000,
+        )  # fmt: skip
         self.hub = ApiServer("hub")
         self.members = {f"member{number}": Member(f"member{number}") for number in range(1, members + 1)}
         for name, member in self.members.items():

@@ -1,16 +1,20 @@
 """One step against one member: create, apply, delete or unmark, and what its answer means.
 
-Creating is a create-only apply: 201, or 409 where anything of that name exists; only then we look whose it is.
+Creating is a create-only apply: 201, or 409 where anything of that name exists; only then we look whose it is. Every
+delete and every apply that lowers replicas asks the brake first (I15); this is the only place that makes such writes.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from federation.api.lines import parse_line
 from federation.api.meta import Manifest
+from federation.hub.brake import Gate, Verdict
 from federation.hub.execute.decide import Identity, Plan, Step, foreign, is_ours, mark_of, unmarked
 from federation.hub.execute.diff import diff, residue
 from federation.hub.execute.namespaces import Namespaces
 from federation.hub.fleet import Member
+from federation.hub.held import DELETE, HELD, Cause, Change, shrink
 from federation.interpret import retain
 from federation.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from federation.kube.resource import Resource
@@ -25,36 +29,72 @@ class Result:
     hash: str = ""
     kept: str = ""
     refused: Plan | None = None
+    stopped: "Stopped | None" = None
+    """The brake let nothing through; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What the brake stopped, and whether it is held or only to be asked again."""
+
+    change: Change
+    verdict: Verdict
 
 
 class Applier:
     """Takes the steps that `decide` planned."""
 
-    def __init__(self, namespaces: Namespaces) -> None:
+    def __init__(self, namespaces: Namespaces, gate: Gate) -> None:
         self._namespaces = namespaces
+        self._gate = gate
 
     async def take(
-        self, member: Member, reference: Manifest, plan: Plan, *, template: Manifest, binding: Manifest, hub_id: str
-    ) -> Result:
-        """Take one step. Raises ApiError as the member answered; `explain` turns that into words."""
+        self, member: Member, reference: Manifest, plan: Plan, *, template: Manifest, binding: Manifest, hub_id: str,
+        cause: Cause,
+    ) -> Result:  # fmt: skip
+        """Take one step. `cause`: why, if it is destructive. Raises ApiError as the member answered; see `explain`."""
         resource = member.resource_of((reference["apiVersion"], reference["kind"]))
         if resource is None:
             return Result()
         namespace, name = reference.get("namespace"), reference["name"]
         if plan.step is Step.DELETE:
-            await self.delete(member, resource, namespace, name, plan)
-        elif plan.step is Step.UNMARK and plan.manifest is not None:
+            line = _line(binding, member)
+            return Result(stopped=await self.delete(member, resource, namespace, name, plan, cause=cause, line=line))
+        if plan.step is Step.UNMARK and plan.manifest is not None:
             await self.unmark(member, resource, plan.manifest)
         elif plan.step is Step.CREATE and plan.manifest is not None:
             return await self._create(
-                member, resource, plan.manifest, template=template, binding=binding, hub_id=hub_id
+                member, resource, plan.manifest, template=template, binding=binding, hub_id=hub_id, cause=cause
             )
         elif plan.step is Step.APPLY and plan.manifest is not None:
-            return await self._apply(member, resource, plan.manifest)
+            found = member.copy((reference["apiVersion"], reference["kind"]), namespace or "", name)
+            observed = found.manifest() if found else {"metadata": {}}
+            return await self._apply(member, resource, plan.manifest, observed, binding=binding, cause=cause)
         return Result()
 
-    async def delete(self, member: Member, resource: Resource, namespace: str | None, name: str, plan: Plan) -> None:
-        """Delete a copy, by UID and resourceVersion (I6)."""
+    async def _stopped(self, change: Change, line: str) -> Stopped | None:
+        """Ask the brake about a destructive write; None means that it may be made. `line`: the member's stored one."""
+        known = parse_line(line)
+        held = known.get("reason") == HELD and known.get("change") == change.id
+        verdict = await self._gate.allow(replace(change, held=held))
+        return None if verdict is Verdict.ALLOWED else Stopped(change, verdict)
+
+    async def delete(
+        self,
+        member: Member,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        plan: Plan,
+        *,
+        cause: Cause,
+        line: str = "",
+    ) -> Stopped | None:
+        """Delete a copy, by UID and resourceVersion (I6), unless the brake stops it."""
+        change = Change(cluster=member.name, uid=plan.uid, what=DELETE, cause=cause)
+        stopped = await self._stopped(change, line)
+        if stopped is not None:
+            return stopped
         try:
             await member.client.delete(
                 resource,
@@ -65,9 +105,10 @@ class Applier:
                 propagation="Background",
             )
         except NotFound:
-            return
+            return None
         if namespace:
             self._namespaces.emptied(member.name, namespace)
+        return None
 
     async def unmark(self, member: Member, resource: Resource, observed: Manifest) -> None:
         """Leave the object behind as if we had never been there."""
@@ -86,6 +127,7 @@ class Applier:
         template: Manifest,
         binding: Manifest,
         hub_id: str,
+        cause: Cause,
     ) -> Result:
         namespace, name = desired["metadata"].get("namespace"), desired["metadata"]["name"]
         try:
@@ -104,7 +146,7 @@ class Applier:
                 )
                 if plan.step is Step.REFUSE or plan.manifest is None:
                     return Result(refused=plan)
-            return await self._apply(member, resource, retain(desired, found))
+            return await self._apply(member, resource, retain(desired, found), found, binding=binding, cause=cause)
         return self._result(member, resource, desired, created)
 
     async def _create_only(self, member: Member, resource: Resource, desired: Manifest) -> Manifest:
@@ -117,7 +159,22 @@ class Applier:
             await self._namespaces.make(member, namespace)
             return await member.client.apply(resource, desired, create_only=True)
 
-    async def _apply(self, member: Member, resource: Resource, desired: Manifest) -> Result:
+    async def _apply(
+        self,
+        member: Member,
+        resource: Resource,
+        desired: Manifest,
+        observed: Manifest,
+        *,
+        binding: Manifest,
+        cause: Cause,
+    ) -> Result:
+        less = shrink(observed, desired)
+        if less:
+            change = Change(cluster=member.name, uid=observed["metadata"]["uid"], what=less, cause=cause)
+            stopped = await self._stopped(change, _line(binding, member))
+            if stopped is not None:
+                return Result(stopped=stopped)
         applied = await member.client.apply(resource, desired, force=True)
         return self._result(member, resource, desired, applied)
 
@@ -146,6 +203,11 @@ class Applier:
             return "Conflict", error.message, 1.0
         log.info("%s: %s", member.name, error)
         return "Unreachable" if error.status == 0 else error.reason or "Failed", error.message, 2.0
+
+
+def _line(binding: Manifest, member: Member) -> str:
+    lines: dict[str, str] = (binding.get("status") or {}).get("members") or {}
+    return lines.get(member.name) or ""
 
 
 def forbidden(cluster: str, resource: Resource | None, error: ApiError) -> str:

@@ -11,8 +11,10 @@ import time
 
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
+from federation.hub.brake import Brake, Gate
 from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.execute.apply import Applier
+from federation.hub.execute.causes import cause_of
 from federation.hub.execute.decide import (
     Identity,
     MemberState,
@@ -29,9 +31,10 @@ from federation.hub.execute.ending import Endings
 from federation.hub.execute.namespaces import Namespaces
 from federation.hub.execute.patience import Patience
 from federation.hub.execute.render import render
-from federation.hub.execute.report import Outcome
+from federation.hub.execute.report import Outcome, held_outcome
 from federation.hub.execute.reporter import Reporter
 from federation.hub.fleet import Fleet, KindKey, Member
+from federation.hub.held import APPROVALS, HELD
 from federation.hub.settings import Settings
 from federation.hub.views import cluster_facts, decision_of, is_divided, leaves_at_once, object_facts, override_facts
 from federation.kube.errors import ApiError
@@ -56,7 +59,8 @@ _EARLY = frozenset({"NotJoined", "Unknown"})
 class Execute:
     """The execute controller."""
 
-    def __init__(self, caches: HubCaches, fleet: Fleet, settings: Settings) -> None:
+    def __init__(self, caches: HubCaches, fleet: Fleet, settings: Settings, *, gate: Gate | None = None) -> None:
+        """`gate` is asked before every destructive write; default: the brake."""
         self._caches = caches
         self._fleet = fleet
         self._settings = settings
@@ -64,9 +68,9 @@ class Execute:
         self._steps_ahead: dict[BindingKey, set[str]] = {}
         """Clusters of a binding that are queued by one change: a report waits for them, at most one window."""
         self._namespaces = Namespaces(caches, fleet)
-        self._applier = Applier(self._namespaces)
+        self._applier = Applier(self._namespaces, gate or Brake(caches, fleet, settings))
         self._reporter = Reporter(caches, fleet, settings, steps_ahead=self._steps_ahead.__contains__)
-        self._endings = Endings(caches, fleet, self._applier)
+        self._endings = Endings(caches, fleet, self._applier, note=self._reporter.note)
         self._patience = Patience()
 
     async def run(self) -> None:
@@ -78,6 +82,7 @@ class Execute:
         for overrides in (caches.overrides, caches.cluster_overrides):
             overrides.subscribe(self._override_changed)
         caches.clusters.subscribe(self._cluster_changed)
+        caches.config_maps.subscribe(self._approvals_changed)
         caches.on_template(self._template_changed)
         self._fleet.on_object(self._copy_changed)
         self._fleet.on_state(self._member_changed)
@@ -133,6 +138,8 @@ class Execute:
         if new is None:
             self._endings.add_later(key)
             return
+        if found.deleting:
+            self._endings.add_held(key)  # it is there again: nothing of it needs to go
         if new.deleting and ORPHAN_FINALIZER in new.finalizers:
             self._endings.note_orphaned(new.uid)
         if (
@@ -160,6 +167,15 @@ class Execute:
         ):
             return
         self._enqueue_cluster(new.name)
+
+    def _approvals_changed(self, change: Change) -> None:
+        """What a human approved goes now: whatever is held is looked at again."""
+        if change.new is None or change.new.name != APPROVALS:
+            return
+        for entry in self._caches.all_bindings():
+            if f"reason={HELD} ".encode() in entry.raw:
+                self._enqueue(entry.manifest())
+                self._endings.add_held((entry.namespace, entry.name))
 
     def _enqueue_cluster(self, name: str) -> None:
         for entry in self._caches.all_bindings():
@@ -288,13 +304,19 @@ class Execute:
                 message = contested(state.observed, plan.differences)
                 return _outcome(epoch, template, reason="Contested", message=message), wait
         body = template.manifest()
+        cause = cause_of(
+            binding, plan, state.observed, cluster=self._caches.clusters.get("", key[2]),
+            policy=self._caches.policy_of(binding),
+        )  # fmt: skip
         try:
             result = await self._applier.take(
-                member, reference, plan, template=body, binding=binding, hub_id=self._caches.hub_id
+                member, reference, plan, template=body, binding=binding, hub_id=self._caches.hub_id, cause=cause
             )
         except ApiError as error:
             reason, message, again = self._applier.explain(member, reference, error)
             return _outcome(epoch, template, reason=reason, message=message), again
+        if result.stopped is not None:
+            return held_outcome(result.stopped.change, result.stopped.verdict, epoch, template.generation)
         if result.refused is not None:
             return _outcome(epoch, template, reason=result.refused.reason, message=result.refused.message), 30.0
         if plan.step in (Step.DELETE, Step.UNMARK):

@@ -8,6 +8,7 @@ kind is no longer defined: the binding goes, the copies stay.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from federation.api.lines import parse_line
 from federation.api.meta import FINALIZER, Manifest
@@ -16,7 +17,9 @@ from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.events import Subject, emit
 from federation.hub.evidence import Evidence, Standing, template_evidence
 from federation.hub.execute.apply import Applier
+from federation.hub.execute.causes import ended
 from federation.hub.execute.decide import Identity, MemberState, Step, plan_dropped
+from federation.hub.execute.report import Outcome, held_outcome
 from federation.hub.fleet import Fleet, KindKey, Member
 from federation.kube.errors import ApiError, Conflict, Invalid, NotFound
 from federation.kube.queue import WorkQueue
@@ -29,6 +32,8 @@ log = logging.getLogger(__name__)
 AGAIN, ASKED, COLLECTED = 0.3, 5.0, 3.0
 """Seconds until the next look at copies that are still there, until a copy that did not go is asked again, and that the
 hub's garbage collector has for a binding whose template is gone."""
+STOPPED = 30.0
+"""Seconds until a copy is looked at again that the brake holds: an approval comes sooner, by its watch."""
 _NEVER_WRITTEN = frozenset({"Forbidden", "KindMissing"})
 
 
@@ -44,19 +49,30 @@ def may_hold(line: str) -> bool:
 class Endings:
     """Ends bindings whose template is gone."""
 
-    def __init__(self, caches: HubCaches, fleet: Fleet, applier: Applier) -> None:
+    def __init__(
+        self, caches: HubCaches, fleet: Fleet, applier: Applier, *, note: Callable[[BindingKey, str, Outcome], None]
+    ) -> None:
+        """`note`: tell the reporter what became of a copy."""
         self._caches = caches
         self._fleet = fleet
         self._applier = applier
+        self._note = note
         self._queue: WorkQueue[BindingKey] = WorkQueue()
         self._asked: dict[BindingKey, dict[tuple[str, str], float]] = {}
         """Binding -> (member, UID of a copy) -> when it was asked to go."""
+        self._held: dict[BindingKey, float] = {}
+        """Bindings of which every copy that is left is held by the brake, and since when."""
         self._orphaned: set[str] = set()
         """UIDs of templates that were deleted leaving orphans."""
 
     def add(self, key: BindingKey) -> None:
         """Look at a binding that is being deleted, or that lost its owner or its template."""
         self._queue.add(key)
+
+    def add_held(self, key: BindingKey) -> None:
+        """Look at a binding again whose copies the brake held: something was approved."""
+        if self._held.pop(key, None) is not None:
+            self._queue.add(key)
 
     def note_orphaned(self, template_uid: str) -> None:
         """A template is deleted leaving orphans, as its own finalizer says.
@@ -88,6 +104,8 @@ class Endings:
             return None
         if found.deleting and self._all_asked(key, binding):
             return AGAIN
+        if time.monotonic() - self._held.get(key, -STOPPED) < STOPPED:
+            return STOPPED
         evidence = await template_evidence(self._caches, binding["spec"]["resource"])
         orphaned = not found.owners or binding["spec"]["resource"]["uid"] in self._orphaned
         if evidence.standing is Standing.UNKNOWN:
@@ -101,7 +119,7 @@ class Endings:
             return AGAIN  # the garbage collector is about to let the template go, or the binding
         keep = orphaned or bool(binding["spec"].get("preserveResourcesOnDeletion"))
         if not await self._clear(key, binding, keep=keep):
-            return AGAIN
+            return STOPPED if key in self._held else AGAIN
         await self._release(key, binding)
         return None
 
@@ -159,18 +177,26 @@ class Endings:
         kind: KindKey = (reference["apiVersion"], reference["kind"])
         self._fleet.want([kind])
         concerned = self._concerned(binding)
+        held: set[str] = set()
+        members = list(self._fleet)
         # At the same time: a member that is slow to answer holds up nobody else's copies.
         cleared = await asyncio.gather(
             *(
-                self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned)
-                for member in self._fleet
+                self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned, held=held)
+                for member in members
             )
         )
-        return all(cleared) and not self._unconnected(concerned)
+        left = {member.name for member, done in zip(members, cleared, strict=True) if not done}
+        if left and left <= held:
+            self._held[key] = time.monotonic()
+        else:
+            self._held.pop(key, None)
+        return not left and not self._unconnected(concerned)
 
     async def _clear_member(
-        self, member: Member, key: BindingKey, binding: Manifest, *, keep: bool, concerned: bool
+        self, member: Member, key: BindingKey, binding: Manifest, *, keep: bool, concerned: bool, held: set[str]
     ) -> bool:
+        """Whether nothing of the binding is left in the member. Adds it to `held` if the brake holds what is."""
         reference = binding["spec"]["resource"]
         kind: KindKey = (reference["apiVersion"], reference["kind"])
         identity = Identity(hub_id=self._caches.hub_id, namespace=key[0], name=key[1])
@@ -186,13 +212,21 @@ class Endings:
             plan = plan_dropped(identity=identity, member=state, keep=keep)
             if plan.step in (Step.DELETE, Step.UNMARK):
                 try:
-                    await self._applier.take(
-                        member, reference, plan, template=observed, binding=binding, hub_id=self._caches.hub_id
-                    )
+                    result = await self._applier.take(
+                        member, reference, plan, template=observed, binding=binding, hub_id=self._caches.hub_id,
+                        cause=ended(binding),
+                    )  # fmt: skip
                 except ApiError as error:
                     log.info("%s: copy of %s not removed yet: %s", member.name, identity.binding, error)
-                else:
+                    continue
+                if result.stopped is None:
                     self._asked.setdefault(key, {})[member.name, copy.uid] = time.monotonic()
+                    self._note(key, member.name, Outcome(epoch=0, generation=0, gone=True))
+                    continue
+                outcome, _ = held_outcome(result.stopped.change, result.stopped.verdict, 0, 0)
+                if outcome is not None:
+                    held.add(member.name)
+                    self._note(key, member.name, outcome)
             elif plan.step is Step.NOTHING:
                 return True
         return False
@@ -221,6 +255,7 @@ class Endings:
         client, resource = self._caches.client, RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
         self._orphaned.discard(binding["spec"]["resource"]["uid"])
         self._asked.pop(key, None)
+        self._held.pop(key, None)
         metadata = binding["metadata"]
         index = metadata["finalizers"].index(FINALIZER) if FINALIZER in metadata.get("finalizers", []) else None
         try:

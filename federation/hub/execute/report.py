@@ -12,11 +12,16 @@ import orjson
 from federation.api.binding import Decision
 from federation.api.lines import parse_line, print_line
 from federation.api.meta import Manifest
-from federation.hub.conditions import condition
+from federation.hub.binding_status import FULLY_APPLIED
+from federation.hub.brake import Verdict
+from federation.hub.conditions import condition, timestamp
+from federation.hub.held import HELD, Change
 from federation.interpret import summary_of
 
 NAMED = 5
 """Clusters that a summary names; the rest is a count."""
+AWAY = frozenset({"Unreachable", "NotJoined"})
+"""Reasons with which the last known numbers are kept and marked stale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,15 @@ class Outcome:
     message: str = ""
     gone: bool = False
     """The copy is proven absent and should be."""
+    held: Change | None = None
+    """What the brake holds, with the reason Held."""
+
+
+def held_outcome(change: Change, verdict: Verdict, epoch: int, generation: int) -> tuple[Outcome | None, float | None]:
+    """(what to say of a copy that the brake stopped, seconds until it is asked again): Held waits for a human."""
+    if verdict is Verdict.LATER:
+        return None, 1.0
+    return Outcome(epoch=epoch, generation=generation, reason=HELD, message=change.cause.text, held=change), None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +61,25 @@ class Report:
     """Everything applied and healthy, or refused: nothing is on its way."""
 
 
-def line(outcome: Outcome, facts: Mapping[str, str] | None, *, uid: str, stored: str) -> str:
-    """One member's line. While a member cannot be read, its last facts are kept."""
+def line(outcome: Outcome, facts: Mapping[str, str] | None, *, uid: str, stored: str, now: float) -> str:
+    """One member's line. While a member cannot be read, its last facts are kept; while it is away, they are stale.
+
+    `since` says when the reason began; it is kept while the reason stays.
+    """
     fields: dict[str, str] = {}
+    known = parse_line(stored) if stored else {}
     if outcome.reason:
         fields["reason"] = outcome.reason
+        if outcome.held is not None:
+            fields.update({"plan": outcome.held.cause.plan, "change": outcome.held.id, "do": outcome.held.what})
+        began = known.get("since") if known.get("reason") == outcome.reason else None
+        fields["since"] = began or timestamp(now)
     shown = facts if facts is not None else _facts_of_line(stored)
     fields.update(shown)
-    if facts is None and outcome.reason in ("Unreachable", "NotJoined") and shown:
+    if outcome.reason in AWAY and shown:
         fields["stale"] = "true"
     if outcome.reason:
-        known = parse_line(stored) if stored else {}
-        fields.update({key: known[key] for key in _OURS if key in known and facts is None})
+        fields.update({key: known[key] for key in _OURS if key in known})
     else:
         fields.update({"for": str(outcome.generation), "epoch": str(outcome.epoch), "hash": outcome.hash})
         if outcome.kept:
@@ -71,16 +92,11 @@ def line(outcome: Outcome, facts: Mapping[str, str] | None, *, uid: str, stored:
 
 
 _OURS = ("for", "epoch", "hash", "uid", "kept")
-_NOT_FACTS = {*_OURS, "reason", "error", "stale", "cut"}
+_NOT_FACTS = {*_OURS, "reason", "since", "plan", "change", "do", "error", "stale", "cut"}
 
 
 def _facts_of_line(stored: str) -> dict[str, str]:
     return {key: value for key, value in parse_line(stored).items() if key not in _NOT_FACTS} if stored else {}
-
-
-def facts_in(stored: str) -> dict[str, str]:
-    """The facts that a stored line carries, without what execute adds."""
-    return _facts_of_line(stored)
 
 
 def report(binding: Manifest, *, decision: Decision, lines: dict[str, str], generation: int, now: float) -> Report:
@@ -124,18 +140,54 @@ def report(binding: Manifest, *, decision: Decision, lines: dict[str, str], gene
 
 
 def summary(parsed: Mapping[str, Mapping[str, str]]) -> str:
-    """`m1 1/1, m2 2/2, +18`."""
+    """`m1 1/1, m2 2/2 stale, +18`."""
     names = sorted(parsed)
-    shown = [f"{name} {parsed[name].get('reason') or summary_of(parsed[name])}" for name in names[:NAMED]]
+    shown = [f"{name} {_in_short(parsed[name])}" for name in names[:NAMED]]
     more = [f"+{len(names) - NAMED}"] if len(names) > NAMED else []
     return ", ".join([*shown, *more])
+
+
+def _in_short(fields: Mapping[str, str]) -> str:
+    """Numbers, and what is wrong: those of a member that is away are the last known ones."""
+    reason = fields.get("reason", "")
+    if fields.get("stale"):
+        return f"{summary_of(fields)} stale ({reason})"
+    return reason or summary_of(fields)
+
+
+def ending(binding: Manifest, outcomes: Mapping[str, Outcome], *, now: float) -> tuple[dict[str, str], Manifest]:
+    """Lines and FullyApplied of a binding that ends: only what the brake holds is told; else it is gone in a moment."""
+    status = binding["status"]
+    lines = dict(status.get("members") or {})
+    for cluster, outcome in outcomes.items():
+        stored = lines.get(cluster, "")
+        if outcome.held is not None:
+            lines[cluster] = line(outcome, None, uid=outcome.held.uid, stored=stored, now=now)
+        elif outcome.gone and parse_line(stored).get("reason") == HELD:
+            del lines[cluster]
+    held = {name: fields for name, text in sorted(lines.items()) if (fields := parse_line(text)).get("reason") == HELD}
+    if lines == (status.get("members") or {}):
+        return lines, status["conditions"][FULLY_APPLIED]
+    applied = condition(
+        status["conditions"][FULLY_APPLIED], kind="FullyApplied", status="False", reason=HELD if held else "Removing",
+        message="; ".join(f"{name}: {problem_text(fields)}" for name, fields in held.items()),
+        generation=binding["metadata"]["generation"], now=now,
+    )  # fmt: skip
+    return lines, applied
+
+
+def problem_text(fields: Mapping[str, str]) -> str:
+    """What a line with a reason says to people; of what the brake holds also how to let it go."""
+    if fields.get("reason") != HELD:
+        return fields.get("error", "")
+    return f"{fields.get('do')} held by the brake: {fields.get('error')}; to let it go: fedctl approve {fields.get('plan')}"
 
 
 def _problem(name: str, fields: Mapping[str, str] | None, decision: Decision, generation: int) -> tuple[str, str]:
     if fields is None:
         return "Applying", "nothing applied yet"
     if fields.get("reason"):
-        return fields["reason"], fields.get("error", "")
+        return fields["reason"], problem_text(fields)
     if name not in decision.targets:
         return "Removing", "the copy is still there"
     if fields.get("epoch") != str(decision.epoch) or fields.get("for") != str(generation):

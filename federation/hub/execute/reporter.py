@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 from federation.api.lines import parse_line, parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
-from federation.hub.binding_status import CONDITION_TYPES
+from federation.hub.binding_status import CONDITION_TYPES, READY, Operations
 from federation.hub.binding_status import report as report_patch
 from federation.hub.caches import BindingKey, HubCaches
-from federation.hub.execute.report import Outcome, line, report
+from federation.hub.events import emit, subject_of
+from federation.hub.execute.report import Outcome, ending, line, report, summary
 from federation.hub.execute.windows import Windows
 from federation.hub.fleet import Fleet
+from federation.hub.held import HELD, held_in
 from federation.hub.settings import Settings
 from federation.hub.views import decision_of
 from federation.interpret import facts_of
@@ -70,20 +72,20 @@ class Reporter:
         if found is None:
             self.forget(key)  # a step that was on its way noted its outcome after the end
             return None
-        if found.deleting:
-            return None
         binding = found.manifest()
         decision = decision_of(binding)
         template = self._caches.template(binding)
         status = binding.get("status") or {}
-        if decision is None or template is None or len(status.get("conditions") or []) != len(CONDITION_TYPES):
-            return None
         outcomes = self._outcomes.get(key, {})
-        if not outcomes:
+        if not outcomes or len(status.get("conditions") or []) != len(CONDITION_TYPES):
+            return None
+        if found.deleting or template is None:
+            return await self._report_ending(key, binding, outcomes)
+        if decision is None:
             return None
         stored: dict[str, str] = status.get("members") or {}
-        lines = self._lines(binding, outcomes, stored, decision.targets)
         now = time.time()
+        lines = self._lines(binding, outcomes, stored, decision.targets, now=now)
         result = report(binding, decision=decision, lines=lines, generation=template.generation, now=now)
         operations = report_patch(
             binding, lines=lines, applied=result.applied, ready=result.ready, summary=result.summary,
@@ -96,8 +98,27 @@ class Reporter:
         wait = self._windows.wait(key, at_once=at_once, now=time.monotonic())
         if wait > 0:
             return wait
+        return await self._write(key, binding, operations, lines)
+
+    async def _report_ending(self, key: BindingKey, binding: Manifest, outcomes: dict[str, Outcome]) -> float | None:
+        """Say what is held of a binding whose template is gone; nothing else of it is worth a write."""
+        status = binding["status"]
+        lines, applied = ending(binding, outcomes, now=time.time())
+        operations = report_patch(
+            binding, lines=lines, applied=applied, ready=status["conditions"][READY],
+            summary=summary({name: parse_line(text) for name, text in lines.items()}) if lines else "",
+            ready_count=status.get("ready") or 0,
+        )  # fmt: skip
+        if not operations or lines == (status.get("members") or {}):
+            return None
+        wait = self._windows.wait(key, at_once=False, now=time.monotonic())
+        return wait if wait > 0 else await self._write(key, binding, operations, lines)
+
+    async def _write(
+        self, key: BindingKey, binding: Manifest, operations: Operations, lines: dict[str, str]
+    ) -> float | None:
+        resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
         try:
-            resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
             written = await self._caches.client.json_patch(
                 resource, key[1], key[0] or None, operations, subresource="status"
             )
@@ -107,10 +128,32 @@ class Reporter:
             log.info("status of binding %s changed meanwhile: %s", key, error.message)
             return 0.1
         self._caches.binding_store(key).learn(written)
+        await self._tell_held(binding, lines)
         return None
 
+    async def _tell_held(self, binding: Manifest, lines: dict[str, str]) -> None:
+        """One Event a plan, on the template, or on the binding where the template is gone."""
+        told = {(entry.plan, entry.change) for entry in held_in(binding)}
+        new = [
+            entry
+            for entry in held_in({**binding, "status": {"members": lines}})
+            if (entry.plan, entry.change) not in told
+        ]
+        for plan in sorted({entry.plan for entry in new}):
+            entries = [entry for entry in new if entry.plan == plan]
+            what = ", ".join(f"{entry.what} in {entry.cluster}" for entry in entries)
+            message = f"held by the brake: {what}: {entries[0].cause}; to let it go: fedctl approve {plan}"
+            subject = subject_of(binding, template=self._caches.template(binding) is not None)
+            await emit(self._caches.client, subject, reason=HELD, message=message, warning=True, key=plan)
+
     def _lines(
-        self, binding: Manifest, outcomes: dict[str, Outcome], stored: dict[str, str], targets: dict[str, int]
+        self,
+        binding: Manifest,
+        outcomes: dict[str, Outcome],
+        stored: dict[str, str],
+        targets: dict[str, int],
+        *,
+        now: float,
     ) -> dict[str, str]:
         lines: dict[str, str] = {}
         for cluster in sorted({*targets, *stored, *outcomes}):
@@ -125,7 +168,9 @@ class Reporter:
                     outcomes.pop(cluster, None)
                 continue
             facts = facts_of(_body(copy, binding)) if copy is not None else None
-            lines[cluster] = line(outcome, facts, uid=copy.uid if copy else "", stored=stored.get(cluster, ""))
+            lines[cluster] = line(
+                outcome, facts, uid=copy.uid if copy else "", stored=stored.get(cluster, ""), now=now
+            )  # fmt: skip
         return lines
 
     def _copy(self, binding: Manifest, cluster: str) -> Cached | None:
