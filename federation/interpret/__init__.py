@@ -9,13 +9,16 @@ from federation.interpret.prune import prune
 from federation.interpret.replicas import completions_of, divisible, replicas_of, set_share, surge_of
 from federation.interpret.requirements import Requirements, requirements_of
 from federation.interpret.retain import retain
+from federation.interpret.trouble import Trouble, progress_deadline
 
 __all__ = [
     "Requirements",
+    "Trouble",
     "aggregate",
     "completions_of",
     "divisible",
     "facts_of",
+    "progress_deadline",
     "prune",
     "replicas_of",
     "requirements_of",

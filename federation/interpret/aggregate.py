@@ -1,17 +1,20 @@
 """The template's own status from the facts of its members (karmada.md 3.5.2), right for kubectl, Argo CD and kstatus.
 
-`observedGeneration` moves only when all targets have caught up (I13); until then every tool says "in progress". Divided
+`observedGeneration` moves only when all targets have caught up (I13); until then every tool says "in progress". The one
+exception: a member that has been in trouble for longer than the progress deadline. Then the status says of this generation
+that it failed, which tools believe only of an observed one; what is not updated is not counted as updated. Divided
 workloads sum up. A Duplicated workload shows its slowest member: a sum would exceed spec.replicas, which kstatus reads as
 "pending termination" for ever, and would let `kubectl rollout status` end when the first member is done.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Set
 
 from federation.api.meta import Manifest
 from federation.api.naming import short_hash
+from federation.interpret.aggregate_input import Input, listed
+from federation.interpret.aggregate_progress import available, progressing, stalled, stamped
 from federation.interpret.aggregate_run import aggregate_cron_job, aggregate_job, aggregate_pod
-from federation.interpret.conditions import Members, condition, merged, shown
+from federation.interpret.conditions import condition, merged, shown
 from federation.interpret.group_kind import (
     CRON_JOB,
     DAEMON_SET,
@@ -29,35 +32,7 @@ from federation.interpret.group_kind import (
     GroupKind,
     group_kind,
 )
-
-_TIME = "lastUpdateTime"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Input:
-    template: Manifest
-    members: Members
-    unknown: bool
-    """Some target has not been heard of yet."""
-    caught_up: bool
-    now: str
-    divided: bool
-
-    def number(self, key: str) -> int:
-        """A count over the members: the sum, or the slowest member's where each has a whole copy."""
-        values = [int(facts.get(key, "0")) for facts in self.members.values()]
-        if self.divided:
-            return sum(values)
-        return 0 if self.unknown or not values else min(values)
-
-    @property
-    def observed_generation(self) -> int:
-        """The generation that all targets run; else what the status said before."""
-        before = int((self.template.get("status") or {}).get("observedGeneration") or 0)
-        return int(self.template["metadata"].get("generation") or 0) if self.caught_up else before
-
-    def names(self, test: Callable[[Mapping[str, str]], bool]) -> list[str]:
-        return [name for name, facts in self.members.items() if test(facts)]
+from federation.interpret.trouble import Troubles
 
 
 def aggregate(
@@ -67,81 +42,51 @@ def aggregate(
     caught_up: bool,
     now: str,
     divided: bool = True,
+    troubles: Troubles | None = None,
+    behind: Set[str] = frozenset(),
 ) -> Manifest | None:
     """The new `.status`, or None where the kind has nothing to aggregate.
 
     `members`: facts by cluster, None for a target that has not been heard of. `now`: RFC 3339, used for what changes only.
+    `troubles`: targets that do not hold what they should; `behind`: those that this generation has not reached.
     """
     known = {name: facts for name, facts in sorted(members.items()) if facts is not None}
-    given = _Input(
+    given = Input(
         template=template,
         members=known,
         unknown=len(known) < len(members),
         caught_up=caught_up,
         now=now,
         divided=divided,
+        troubles=troubles or {},
+        behind=behind,
     )
-    if not known:
+    if not known and not given.late:
         return None
     kind = group_kind(template)
-    if kind == JOB:
-        return aggregate_job(template, members, now=now)
     if kind == POD:
         return aggregate_pod(template, members, now=now)
-    return _RULES.get(kind, _any_kind)(given)
+    if kind == JOB:
+        return stalled(given, kind, aggregate_job(template, members, now=now))
+    return stalled(given, kind, _RULES.get(kind, _any_kind)(given))
 
 
-def _deployment(given: _Input) -> Manifest:
-    replicas, available = given.number("replicas"), given.number("available")
+def _deployment(given: Input) -> Manifest:
+    replicas, ready = given.number("replicas"), given.number("available")
     status = {
         "observedGeneration": given.observed_generation, "replicas": replicas, "updatedReplicas": given.number("updated"),
-        "readyReplicas": given.number("ready"), "availableReplicas": available,
-        "unavailableReplicas": max(0, replicas - available),
+        "readyReplicas": given.number("ready"), "availableReplicas": ready,
+        "unavailableReplicas": max(0, replicas - ready),
     }  # fmt: skip
-    conditions = [_available(given), _progressing(given)]
+    conditions = [available(given), progressing(given)]
     failing = given.names(lambda facts: shown(facts, "ReplicaFailure")[0] == "True")
     if failing:
         reason = shown(given.members[failing[0]], "ReplicaFailure")[1] or "FailedCreate"
-        conditions.append(_stamped(given, "ReplicaFailure", "True", reason, f"pods cannot be made in {_list(failing)}"))
+        conditions.append(stamped(given, "ReplicaFailure", "True", reason, f"pods cannot be made in {listed(failing)}"))
     return {**_without_zeros(status), "conditions": conditions}
 
 
-def _available(given: _Input) -> Manifest:
-    missing = given.names(lambda facts: shown(facts, "Available")[0] != "True")
-    if missing or given.unknown:
-        text = f"below minimum availability in {_list(missing)}" if missing else "some clusters have not reported yet"
-        return _stamped(given, "Available", "False", "MinimumReplicasUnavailable", text)
-    text = f"available in all {len(given.members)} clusters"
-    return _stamped(given, "Available", "True", "MinimumReplicasAvailable", text)
-
-
-def _progressing(given: _Input) -> Manifest:
-    stuck = given.names(lambda facts: shown(facts, "Progressing")[0] == "False")
-    if stuck:
-        reason = shown(given.members[stuck[0]], "Progressing")[1] or "ProgressDeadlineExceeded"
-        return _stamped(given, "Progressing", "False", reason, f"no progress in {_list(stuck)}")
-    busy = given.names(lambda facts: facts.get("health") != "Healthy")
-    before = _stored(given.template, "Progressing")
-    if before and not busy and not given.caught_up and not given.unknown:
-        # Nothing has moved yet; that observedGeneration is behind says so, and spares a write for every new generation.
-        return before
-    if busy or given.unknown or not given.caught_up:
-        text = f"rolling out in {_list(busy)}" if busy else "waiting for clusters to catch up"
-        return _stamped(given, "Progressing", "True", "ReplicaSetUpdated", text)
-    text = f"rolled out in all {len(given.members)} clusters"
-    return _stamped(given, "Progressing", "True", "NewReplicaSetAvailable", text)
-
-
-def _stored(template: Manifest, kind: str) -> Manifest | None:
-    conditions = (template.get("status") or {}).get("conditions") or ()
-    return next((one for one in conditions if one.get("type") == kind), None)
-
-
-def _stamped(given: _Input, kind: str, status: str, reason: str, message: str) -> Manifest:
-    return condition(given.template, kind, status=status, reason=reason, message=message, now=given.now, updated=_TIME)
-
-
-def _replica_set(given: _Input) -> Manifest:
+def _replica_set(given: Input) -> Manifest:
     status = {
         "observedGeneration": given.observed_generation, "fullyLabeledReplicas": given.number("labelled"),
         "readyReplicas": given.number("ready"), "availableReplicas": given.number("available"),
@@ -155,14 +100,14 @@ def _replica_set(given: _Input) -> Manifest:
             "ReplicaFailure",
             status="True",
             reason=reason,
-            message=f"in {_list(failing)}",
+            message=f"in {listed(failing)}",
             now=given.now,
         )
         result["conditions"] = [entry]
     return result
 
 
-def _stateful_set(given: _Input) -> Manifest:
+def _stateful_set(given: Input) -> Manifest:
     name = given.template["metadata"]["name"]
     update = _revision(name, [facts.get("revision", "") for facts in given.members.values()])
     running = _revision(name, [facts.get("running", "") for facts in given.members.values()])
@@ -183,7 +128,7 @@ def _revision(name: str, hashes: list[str]) -> str:
     return f"{name}-{distinct[0]}" if len(distinct) == 1 else f"{name}-{short_hash(','.join(distinct))[:10]}"
 
 
-def _daemon_set(given: _Input) -> Manifest:
+def _daemon_set(given: Input) -> Manifest:
     wanted, available = _total(given, "wanted"), _total(given, "available")
     optional = {
         "observedGeneration": given.observed_generation, "updatedNumberScheduled": _total(given, "updated"),
@@ -196,12 +141,12 @@ def _daemon_set(given: _Input) -> Manifest:
     }  # fmt: skip
 
 
-def _total(given: _Input, key: str) -> int:
+def _total(given: Input, key: str) -> int:
     """A plain sum: these kinds carry their wanted number in the status itself."""
     return sum(int(facts.get(key, "0")) for facts in given.members.values())
 
 
-def _load_balancer(given: _Input) -> Manifest | None:
+def _load_balancer(given: Input) -> Manifest | None:
     addresses = sorted({text for facts in given.members.values() for text in facts.get("lb", "").split(",") if text})
     service = group_kind(given.template) == SERVICE
     if service and (given.template.get("spec") or {}).get("type") != "LoadBalancer":
@@ -215,7 +160,7 @@ def _address(text: str, *, service: bool) -> Manifest:
     return {"ip": text, "ipMode": "VIP"} if service else {"ip": text}
 
 
-def _claim(given: _Input) -> Manifest:
+def _claim(given: Input) -> Manifest:
     phases = [facts.get("phase", "Pending") for facts in given.members.values()]
     if "Lost" in phases:
         phase = "Lost"
@@ -229,13 +174,13 @@ def _claim(given: _Input) -> Manifest:
     return status
 
 
-def _volume(given: _Input) -> Manifest:
+def _volume(given: Input) -> Manifest:
     phases = [facts.get("phase", "Pending") for facts in given.members.values()]
     order = ("Failed", "Pending", "Available", "Bound", "Released")
     return {"phase": next((phase for phase in order if phase in phases), "Pending")}
 
 
-def _budget(given: _Input) -> Manifest:
+def _budget(given: Input) -> Manifest:
     status = {
         "disruptionsAllowed": _total(given, "allowed"), "currentHealthy": _total(given, "healthy"),
         "desiredHealthy": _total(given, "desired"), "expectedPods": _total(given, "expected"),
@@ -249,7 +194,7 @@ def _budget(given: _Input) -> Manifest:
     return {**status, **_without_zeros({"observedGeneration": given.observed_generation}), "conditions": [entry]}
 
 
-def _autoscaler(given: _Input) -> Manifest:
+def _autoscaler(given: Input) -> Manifest:
     times = sorted(facts["scaled"] for facts in given.members.values() if facts.get("scaled"))
     kinds = ("AbleToScale", "ScalingActive", "ScalingLimited")
     merging = (merged(given.template, kind, given.members, now=given.now) for kind in kinds)
@@ -264,7 +209,7 @@ def _autoscaler(given: _Input) -> Manifest:
     return status
 
 
-def _any_kind(given: _Input) -> Manifest | None:
+def _any_kind(given: Input) -> Manifest | None:
     """Conditions, phase and observedGeneration, each only if members show it: the schema may know no other."""
     status: Manifest = {}
     if any("generation" in facts for facts in given.members.values()) and given.observed_generation:
@@ -284,11 +229,7 @@ def _without_zeros(status: Manifest) -> Manifest:
     return {key: value for key, value in status.items() if value}
 
 
-def _list(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-_RULES: dict[GroupKind, Callable[[_Input], Manifest | None]] = {
+_RULES: dict[GroupKind, Callable[[Input], Manifest | None]] = {
     DEPLOYMENT: _deployment,
     REPLICA_SET: _replica_set,
     STATEFUL_SET: _stateful_set,

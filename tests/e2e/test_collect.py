@@ -6,7 +6,7 @@ import pytest
 
 from hack.lab.judge import judge
 from tests.e2e.lab import Lab, always, eventually
-from tests.e2e.manifests import Manifest, deployment, on, policy, selector, weights
+from tests.e2e.manifests import Manifest, deployment, namespace, on, policy, selector, weights
 
 HEALTHY = ("Healthy", "Current")
 
@@ -92,6 +92,60 @@ def test_observed_generation_moves_only_when_every_target_caught_up(lab: Lab, pl
 def _generations(lab: Lab, place: str) -> tuple[int, int]:
     found = lab.hub.get("deployment", "x", place)
     return found["status"].get("observedGeneration", 0), found["metadata"]["generation"]
+
+
+def progressing(lab: Lab, place: str) -> Manifest:
+    conditions = lab.hub.get("deployment", "x", place)["status"].get("conditions") or []
+    return next((one for one in conditions if one["type"] == "Progressing"), {})
+
+
+def test_a_member_that_refuses_past_the_deadline_fails_the_rollout_by_name_until_it_takes_it(
+    lab: Lab, place: str
+) -> None:
+    lab.member(2).apply(namespace(place), deployment("x", place, 1))
+    run(lab, place, deployment("x", place, 2))
+    eventually(lambda: verdict(lab, "deployment", "x", place) == ("Degraded", "Failed"))
+    said = lab.hub.run("rollout", "status", "deployment/x", "-n", place, "--timeout=10s", fails=True)
+    assert "exceeded its progress deadline" in said
+    assert progressing(lab, place)["message"].startswith("no progress in member2 (AlreadyExists since ")
+    lab.member(2).delete("deployment", "x", place)
+    eventually(lambda: verdict(lab, "deployment", "x", place) == HEALTHY, within=60)
+    lab.hub.run("rollout", "status", "deployment/x", "-n", place, "--timeout=10s")
+
+
+def test_a_member_that_stays_away_fails_what_was_healthy_and_its_numbers_are_kept_and_called_stale(
+    lab: Lab, place: str
+) -> None:
+    run(lab, place, deployment("x", place, 2))
+    eventually(lambda: verdict(lab, "deployment", "x", place) == HEALTHY)
+    member = lab.clusters.cluster("member2")
+    member.freeze()
+    try:
+        eventually(lambda: "its numbers are stale" in progressing(lab, place)["message"])
+        assert "member2 2/2 stale (Unreachable)" in lab.fedctl("get", "bindings", "-n", place)
+        eventually(lambda: verdict(lab, "deployment", "x", place) == ("Degraded", "Failed"))
+        assert "no progress in member2 (Unreachable since" in progressing(lab, place)["message"]
+        assert lab.hub.get("deployment", "x", place)["status"]["readyReplicas"] == 2
+    finally:
+        member.thaw()
+    eventually(lambda: verdict(lab, "deployment", "x", place) == HEALTHY)
+
+
+ZEROS = {
+    "StatefulSet": ("replicas",), "ReplicaSet": ("replicas",),
+    "DaemonSet": ("currentNumberScheduled", "desiredNumberScheduled", "numberReady", "numberMisscheduled"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_other_workloads_may_be_stalled_and_kstatus_reads_it(lab: Lab, place: str, kind: str) -> None:
+    """The API server takes what a deadline of 600 s would bring (too long to wait for here), and kstatus judges by it."""
+    lab.hub.apply(workload(kind, place, **WORKLOADS[kind]))
+    for word, judged in (("Stalled", "Failed"), ("Reconciling", "InProgress")):
+        entry = {"type": word, "status": "True", "reason": "ProgressDeadlineExceeded", "message": "no progress"}
+        status = {"observedGeneration": 1, "conditions": [entry], **dict.fromkeys(ZEROS[kind], 0)}
+        lab.hub.patch(kind, "x", place, {"status": status}, subresource="status")
+        assert verdict(lab, kind, "x", place)[1] == judged
 
 
 def job(place: str, image: str = "registry.test/app:1", **spec: Any) -> Manifest:

@@ -1,4 +1,8 @@
-"""Keeps every template's status equal to what its members report. Writes follow the binding's, so they share its windows."""
+"""Keeps every template's status equal to what its members report. Writes follow the binding's, so they share its windows.
+
+A deadline that passes is no event of any API: the queue looks again at that moment. What a member is waiting for since
+when is stored in its line, so a restart forgets no deadline.
+"""
 
 import logging
 import time
@@ -6,8 +10,7 @@ from typing import Any
 
 from federation.api.meta import Manifest
 from federation.hub.caches import BindingKey, HubCaches
-from federation.hub.collect.decide import plan
-from federation.hub.conditions import timestamp
+from federation.hub.collect.decide import next_deadline, plan
 from federation.hub.settings import Settings
 from federation.kube.errors import Conflict, Forbidden, Invalid, NotFound
 from federation.kube.queue import WorkQueue
@@ -58,9 +61,11 @@ class Collect:
         body = template.manifest()
         body.setdefault("apiVersion", reference["apiVersion"])
         body.setdefault("kind", reference["kind"])
-        status = plan(body, binding, now=timestamp(time.time()))
+        now = time.time()
+        again = next_deadline(body, binding, now=now)
+        status = plan(body, binding, now=now)
         if status is None:
-            return None
+            return again
         operations: list[dict[str, Any]] = [
             {"op": "test", "path": "/metadata/uid", "value": template.uid},
             {"op": "add", "path": "/status", "value": status},
@@ -80,4 +85,4 @@ class Collect:
         store = self._caches.template_store(resource.api_version, resource.kind)
         if store is not None:
             store.learn(written)
-        return None
+        return again

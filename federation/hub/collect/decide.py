@@ -1,26 +1,34 @@
 """The template's own status from what the binding says of its members. Pure.
 
-`observedGeneration` moves only when every target runs the current generation and said so (I13).
+`observedGeneration` moves only when every target runs the current generation and said so (I13), or when one of them has
+been in trouble for longer than the progress deadline: then the status says that this generation failed.
 """
 
+from datetime import datetime
 from typing import Any
 
 from federation.api.lines import parse_line
 from federation.api.meta import Manifest
+from federation.hub.conditions import timestamp
 from federation.hub.views import decision_of, is_divided
-from federation.interpret import aggregate
+from federation.interpret import Trouble, aggregate, progress_deadline
 
-_EXECUTE_KEYS = frozenset({"for", "epoch", "hash", "uid", "kept", "reason", "error", "stale", "cut"})
+_EXECUTE_KEYS = frozenset({
+    "for", "epoch", "hash", "uid", "kept", "reason", "since", "plan", "change", "do", "error", "stale", "cut",
+})  # fmt: skip
+_PATIENT = frozenset({"Suspended", "Held"})
+"""Reasons that wait for a human, who asked for it: no deadline passes meanwhile."""
+
+Line = dict[str, str]
 
 
-def plan(template: Manifest, binding: Manifest, *, now: str) -> Manifest | None:
+def plan(template: Manifest, binding: Manifest, *, now: float) -> Manifest | None:
     """The status to store on the template, or None where there is nothing to say (or nothing new)."""
     status = binding.get("status") or {}
     decision = status.get("decision")
     if not decision:
         return None
-    lines = {name: parse_line(text) for name, text in (status.get("members") or {}).items()}
-    targets = decision.get("targets") or {}
+    lines, targets = _lines(binding), decision.get("targets") or {}
     if not lines:
         return None
     members = {
@@ -33,10 +41,42 @@ def plan(template: Manifest, binding: Manifest, *, now: str) -> Manifest | None:
     )
     known = decision_of(binding)
     divided = known is not None and is_divided(known)
-    result = aggregate(template, members, caught_up=caught_up, now=now, divided=divided)
+    result = aggregate(
+        template, members, caught_up=caught_up, now=timestamp(now), divided=divided,
+        troubles=_troubles(template, binding, now=now),
+        behind={name for name in targets if lines.get(name, {}).get("for") != str(generation)},
+    )  # fmt: skip
     if result is None or _meaning(result) == _meaning(template.get("status") or {}):
         return None
     return result
+
+
+def next_deadline(template: Manifest, binding: Manifest, *, now: float) -> float | None:
+    """Seconds until the next member has been in trouble for too long; None while none is on its way there."""
+    troubles = _troubles(template, binding, now=now).values()
+    open_ = [_since(one.since) for one in troubles if not one.late and one.reason not in _PATIENT]
+    return min((at + progress_deadline(template) - now for at in open_), default=None)
+
+
+def _troubles(template: Manifest, binding: Manifest, *, now: float) -> dict[str, Trouble]:
+    targets = ((binding.get("status") or {}).get("decision") or {}).get("targets") or {}
+    deadline = progress_deadline(template)
+    return {
+        name: Trouble(
+            reason=line["reason"], since=line["since"], message=line.get("error", ""), stale="stale" in line,
+            late=line["reason"] not in _PATIENT and now >= _since(line["since"]) + deadline,
+        )
+        for name, line in _lines(binding).items()
+        if name in targets and line.get("reason") and line.get("since")
+    }  # fmt: skip
+
+
+def _since(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _lines(binding: Manifest) -> dict[str, Line]:
+    return {name: parse_line(text) for name, text in ((binding.get("status") or {}).get("members") or {}).items()}
 
 
 def _meaning(value: Any) -> Any:
