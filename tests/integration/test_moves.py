@@ -219,7 +219,8 @@ async def test_a_pinned_share_holds_and_ends_with_its_time() -> None:
         await fed.scale("web", 8)
         await eventually(lambda: fed.replicas("web") == {"member1": 4, "member2": 2, "member3": 2})
         await pin(fed, {"member1": 4}, seconds=0.3)
-        await eventually(lambda: fed.replicas("web") == {"member1": 3, "member2": 3, "member3": 2}, within=8)
+        # Which of three equal clusters gets the smaller share follows from the template's UID.
+        await eventually(lambda: sorted(fed.replicas("web").values()) == [2, 3, 3], within=8)
 
 
 async def pin(fed: Federation, shares: dict[str, int], *, seconds: float) -> None:
