@@ -1,7 +1,8 @@
 """Roles, wiring and signals of `federation hub`: one process, one event loop, one TaskGroup; kopf in a thread of its own.
 
-Start: credentials, hub identity, whether it may be a hub, CRDs, caches, controllers. Stop on SIGTERM: no new work, what
-is in flight ends or is cut off by a deadline, sessions close. A second signal ends the process at once. A crash of a task
+Start: credentials, hub identity, whether it may be a hub, CRDs, caches, leases, controllers. Every replica reads
+everything; what leads starts with the lead. Stop on SIGTERM: no new work, what is in flight ends or is cut off by a
+deadline, leases are released, sessions close. A second signal ends the process at once. A crash of a task or a lost lease
 ends the process: the supervisor restarts it, and a restart is a pure read.
 """
 
@@ -11,10 +12,12 @@ import faulthandler
 import gc
 import logging
 import os
+import secrets
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,14 +30,18 @@ from federation.hub.collect.controller import Collect
 from federation.hub.detect.controller import Detect
 from federation.hub.eligible import NotAHub, check_hub
 from federation.hub.execute.controller import Execute
-from federation.hub.fleet import Fleet
+from federation.hub.fleet import Connect, Fleet
 from federation.hub.install import CrdsMissing, install_crds
 from federation.hub.kinds import Kinds
+from federation.hub.ownership import Ownership
 from federation.hub.schedule.controller import Schedule
 from federation.hub.settings import Settings
+from federation.hub.shards import Shards, shard_count
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials, CredentialsError
 from federation.kube.errors import ApiError
+from federation.kube.fence import FencedTransport
+from federation.kube.lease import HubWentBack, LeaseLost
 from federation.kube.resource import NAMESPACES
 from federation.kube.transport import AioTransport
 from federation.logs import configure_logs, unhandled
@@ -44,7 +51,11 @@ log = logging.getLogger("federation")
 
 OPERATOR_STOP = 5.0
 """Seconds that the operator gets to end what it is doing when the process stops."""
-ROLES = ("detect", "schedule", "execute", "collect", "clusters", "operator")
+LEADING = ("detect", "schedule", "collect", "clusters", "operator")
+"""Roles of the leader alone; they go together."""
+ROLES = (*LEADING, "execute")
+ENDING = 2.0
+"""Seconds that a process without its lease has to end by itself: less than between the renew deadline and the end of it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,50 +67,84 @@ class HubProcess:
     roles: frozenset[str] = frozenset(ROLES)
     port: int = 0
     renew_fraction: float = 0.5
+    identity: str = "hub"
+    connect: Connect = AioTransport
+    on_lost: Callable[[], None] = lambda: None
+    """Called when a lease is lost, before anything is ended."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Serve until `stop`; raises what a controller raised."""
-        client = Client(AioTransport(self.credentials), name="hub")
+        """Serve until `stop`; raises what a controller raised, and LeaseLost."""
+        transport = self.connect(self.credentials)
+        client = Client(transport, name="hub")
         try:
             async with HealthServer(port=self.port, is_ready=self.ready.is_set) as health:
                 log.info("serving /healthz /readyz /metrics on 127.0.0.1:%d", health.port)
                 hub_id = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
                 await check_hub(client, hub_id)
                 await install_crds(client)
-                await self._serve(client, hub_id)
+                ownership = Ownership(shards=await shard_count(client))
+                # What is late on the hub proves what it replaces and fails; so no margin is asked for.
+                fenced = FencedTransport(transport, held_for=ownership.certain_for, timeout=0)
+                await self._serve(client, Client(fenced, name="hub"), ownership, hub_id)
         finally:
             await client.close()
 
-    async def _serve(self, client: Client, hub_id: str) -> None:
+    async def _serve(self, unfenced: Client, client: Client, ownership: Ownership, hub_id: str) -> None:
         caches = HubCaches(client, hub_id=hub_id)
         kinds = Kinds(caches, self.settings)
-        fleet = Fleet(caches, self.settings)
-        controllers: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "detect": Detect(caches, self.settings).run,
-            "schedule": Schedule(caches, fleet, self.settings).run,
-            "execute": Execute(caches, fleet, self.settings).run,
-            "collect": Collect(caches, self.settings).run,
-            "clusters": Clusters(caches, fleet, self.settings).run,
-        }
+        fleet = Fleet(caches, self.settings, connect=self.connect, ownership=ownership)
+        shards = Shards(
+            unfenced, ownership, self.settings, identity=self.identity, leads=bool(self.roles & set(LEADING)),
+            executes="execute" in self.roles, busy=fleet.busy,
+        )  # fmt: skip
+        clusters = Clusters(caches, fleet, self.settings)
+        leading = Detect(caches, self.settings), Schedule(caches, fleet, self.settings), Collect(caches, self.settings)
         operator_stop = threading.Event()
         async with asyncio.TaskGroup() as group:
-            shared = {"caches": caches.run, "kinds": kinds.run, "fleet": fleet.run}
-            tasks = [group.create_task(run(), name=name) for name, run in shared.items()]
-            tasks += [group.create_task(run(), name=role) for role, run in controllers.items() if role in self.roles]
-            if "operator" in self.roles:
-                tasks.append(group.create_task(self._operator(operator_stop), name="operator"))
+            tasks = [group.create_task(run()) for run in (caches.run, kinds.run, fleet.run, clusters.run)]
             await caches.synced()
+            if "execute" in self.roles:
+                tasks.append(group.create_task(Execute(caches, fleet, self.settings).run(), name="execute"))
             _freeze()
+            holding = group.create_task(self._hold(shards), name="leases")
             self.ready.set()
-            log.info("ready: hub %s, roles %s", hub_id, ", ".join(sorted(self.roles)))
-            await self.stop.wait()
+            log.info("ready: hub %s, identity %s, roles %s", hub_id, self.identity, ", ".join(sorted(self.roles)))
+            operator: list[asyncio.Task[None]] = []
+            if await self._leads(ownership):
+                tasks += [group.create_task(one.run(), name=type(one).__name__.lower()) for one in leading]
+                if "operator" in self.roles:
+                    operator = [group.create_task(self._operator(operator_stop), name="operator")]
+                await self.stop.wait()
             log.info("stopping")
             operator_stop.set()
             for task in tasks:
-                if task.get_name() != "operator":
-                    task.cancel()
+                task.cancel()
+            await asyncio.wait([*tasks, *operator])
+            holding.cancel()
+            await asyncio.wait([holding])
+            await shards.release()
+
+    async def _leads(self, ownership: Ownership) -> bool:
+        """True once this process leads, False when it stops before that."""
+        waiting = [asyncio.ensure_future(event.wait()) for event in (ownership.leading, self.stop)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+        return ownership.leads and not self.stop.is_set()
+
+    async def _hold(self, shards: Shards) -> None:
+        """Hold the leases. Without them the process ends, while nobody else can have taken over."""
+        try:
+            await shards.run()
+        except* (LeaseLost, HubWentBack) as errors:
+            for error in errors.exceptions:
+                log.warning("ending: %s", error)
+            self.on_lost()
+            raise
 
     async def _operator(self, stop: threading.Event) -> None:
         """Kopf runs in a thread with a loop of its own (it cancels every task of the loop that it ends in).
@@ -137,11 +182,23 @@ class HubProcess:
             log.info("the operator is still at work; the next start goes on with it")
 
 
+def default_identity() -> str:
+    """The pod's name where there is one: a restarted container takes its leases back at once. Else a name of its own."""
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}-{secrets.token_hex(3)}"
+
+
 def _freeze() -> None:
     """Take what start-up built out of the collector's sight: full collections over caches would pause the loop."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+def _end_soon() -> None:
+    """End in time even if a task or a thread hangs."""
+    watchdog = threading.Timer(ENDING, os._exit, (1,))
+    watchdog.daemon = True
+    watchdog.start()
 
 
 async def _run(process: HubProcess) -> None:
@@ -183,6 +240,10 @@ def main() -> None:
 @click.option("--context", help="Context of the kubeconfig.")
 @click.option("--roles", default=",".join(ROLES), show_default=True, help="Roles to run, separated by commas.")
 @click.option(
+    "--identity",
+    help="Name among the replicas, of one process at a time; default: $POD_NAME, else host name and a random end.",
+)
+@click.option(
     "--port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics (0: any free one)."
 )
 @click.option("--probe-seconds", default=10.0, show_default=True, help="Seconds between two health probes of a member.")
@@ -204,9 +265,9 @@ def main() -> None:
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
 )
 def hub(
-    kubeconfig: str | None, context: str | None, roles: str, port: int, probe_seconds: float, failure_seconds: float,
-    success_seconds: float, token_renew_fraction: float, brake_objects: int, brake_percent: float, brake_seconds: float,
-    log_level: str,
+    kubeconfig: str | None, context: str | None, roles: str, identity: str | None, port: int, probe_seconds: float,
+    failure_seconds: float, success_seconds: float, token_renew_fraction: float, brake_objects: int, brake_percent: float,
+    brake_seconds: float, log_level: str,
 ) -> None:  # fmt: skip
     """Run the control plane against a hub API server until SIGTERM."""
     configure_logs(log_level)
@@ -214,6 +275,9 @@ def hub(
     unknown = chosen - set(ROLES)
     if unknown:
         raise click.UsageError(f"--roles: unknown role {', '.join(sorted(unknown))}; known are {', '.join(ROLES)}")
+    if chosen & set(LEADING) and not chosen >= set(LEADING):
+        missing = ", ".join(role for role in LEADING if role not in chosen)
+        raise click.UsageError(f"--roles: {', '.join(LEADING)} go together, one leader has them all; add {missing}")
     settings = Settings(
         probe_period=probe_seconds, failure_threshold=failure_seconds, success_threshold=success_seconds,
         brake_objects=brake_objects, brake_percent=brake_percent, brake_seconds=brake_seconds,
@@ -221,8 +285,9 @@ def hub(
     try:
         credentials = _credentials(kubeconfig, context)
         process = HubProcess(
-            credentials=credentials, settings=settings, roles=chosen, port=port, renew_fraction=token_renew_fraction
-        )
+            credentials=credentials, settings=settings, roles=chosen, port=port, renew_fraction=token_renew_fraction,
+            identity=identity or default_identity(), on_lost=_end_soon,
+        )  # fmt: skip
         _new_loop_run(process)
     except (CredentialsError, CrdsMissing, NotAHub) as error:
         click.echo(f"federation hub: {error}", err=True)
@@ -230,6 +295,10 @@ def hub(
     except ApiError as error:
         click.echo(f"federation hub: the hub API server does not answer as needed: {error}", err=True)
         sys.exit(1)
+    except BaseExceptionGroup as group:
+        if group.subgroup((LeaseLost, HubWentBack)) is None:
+            raise
+        sys.exit(1)  # as logged; the supervisor starts it again
 
 
 def _credentials(kubeconfig: str | None, context: str | None) -> Credentials:

@@ -65,7 +65,8 @@ class Demo:
         log = self.clusters.directory / "process.log"
         # Whoever tries things here removes more than the five copies a minute that suit so small a fleet (docs/brake.md).
         brake = ["--brake-objects", "50"]
-        command = [str(PROGRAMS / "federation"), "hub", "--kubeconfig", str(file), "--port", "0", *brake]
+        command = [str(PROGRAMS / "federation"), "hub", "--kubeconfig", str(file), "--port", "0", "--identity", "demo"]
+        command += brake
         running = start(command, log=log)
         self.state.write_text(json.dumps(running.as_json()))
         self._until(lambda: '"message":"ready: hub' in log.read_text(), running, log)

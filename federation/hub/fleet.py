@@ -8,16 +8,19 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from federation.api.meta import BINDING_LABEL, HUB_LABEL, SYSTEM_NAMESPACE, Manifest
 from federation.api.naming import short_hash
 from federation.hub.caches import HubCaches
+from federation.hub.ownership import Ownership
 from federation.hub.settings import Settings
 from federation.hub.views import is_true
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials, CredentialsError
 from federation.kube.discovery import Discovery
 from federation.kube.errors import ApiError, Forbidden
+from federation.kube.fence import FencedTransport
 from federation.kube.metrics import forget_cluster
 from federation.kube.resource import CRDS, NODES, PODS, Resource
 from federation.kube.store import Cached, Change, Store
@@ -40,10 +43,17 @@ class Member:
     """One joined cluster: its client, what it serves, and the copies of ours that it holds."""
 
     def __init__(
-        self, *, name: str, client: Client, credentials: Credentials, identity: tuple[str, ...], hub_label: str
+        self,
+        *,
+        name: str,
+        transport: FencedTransport,
+        credentials: Credentials,
+        identity: tuple[str, ...],
+        hub_label: str,
     ) -> None:
         self.name = name
-        self.client = client
+        self.transport = transport
+        self.client = client = Client(transport, name=name)
         self.credentials = credentials
         self.identity = identity
         self.discovery: Discovery | None = None
@@ -134,9 +144,20 @@ class Member:
 
 
 class Fleet:
-    """All members. Owns one task per member; a member that leaves is disconnected."""
+    """All members. Owns one task per member; a member that leaves is disconnected.
 
-    def __init__(self, caches: HubCaches, settings: Settings, *, connect: Connect = AioTransport) -> None:
+    Every replica reads all members; what it may write to one is said by `ownership`, and checked before each request.
+    """
+
+    def __init__(
+        self,
+        caches: HubCaches,
+        settings: Settings,
+        *,
+        connect: Connect = AioTransport,
+        ownership: Ownership | None = None,
+    ) -> None:
+        self.ownership = ownership or Ownership.sole()
         self._caches = caches
         self._settings = settings
         self._connect = connect
@@ -154,6 +175,10 @@ class Fleet:
     def get(self, name: str) -> Member | None:
         """A connected member by name."""
         return self._members.get(name)
+
+    def busy(self, concerns: Callable[[str], bool]) -> bool:
+        """Whether a write is in flight to any member that `concerns` accepts."""
+        return any(member.transport.in_flight for member in self if concerns(member.name))
 
     def on_object(self, handler: MemberHandler) -> None:
         """Call `handler` for every change of a copy of ours in any member, present and future."""
@@ -233,8 +258,12 @@ class Fleet:
         except (CredentialsError, ValueError) as error:
             log.warning("cluster %s: %s", name, error)
             return
-        client = Client(self._connect(credentials), name=name)
-        member = Member(name=name, client=client, credentials=credentials, identity=identity, hub_label=self.hub_label)
+        transport = FencedTransport(
+            self._connect(credentials), held_for=partial(self.ownership.held_for, name), timeout=self._settings.member_timeout
+        )  # fmt: skip
+        member = Member(
+            name=name, transport=transport, credentials=credentials, identity=identity, hub_label=self.hub_label
+        )
         member.watch_inventory()
         self._members[name] = member
         self._tasks[name] = group.create_task(self._serve(member), name=f"member-{name}")

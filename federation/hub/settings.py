@@ -22,8 +22,17 @@ class Settings:
     success_threshold: float = 10.0
     """A member that was not ready must answer for this long before it counts as ready again."""
 
-    member_timeout: float = 10.0
-    """One request to a member."""
+    member_timeout: float = 5.0
+    """One write to a member: less than what is left of a lease after a renewal, as no write may outlive its lease."""
+
+    lease_duration: float = 10.0
+    """A replica that does not renew its leases for this long is followed by another one (docs/high-availability.md)."""
+
+    lease_deadline: float = 7.0
+    """A replica that could not renew a lease for this long ends."""
+
+    lease_retry: float = 1.5
+    """Between two renewals, and between two looks at the leases of the others."""
 
     window_first: float = 0.2
     """While a rollout runs, status is written once a window; the first lasts this long, each next one twice as long."""

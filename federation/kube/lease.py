@@ -1,9 +1,9 @@
-"""Leader election over a Lease, with fencing: who holds it knows for how long at most, and ends in time.
+"""One candidate for one Lease, with fencing: who holds it knows for how long at most, and ends in time.
 
 Time is CLOCK_BOOTTIME, which goes on while the machine sleeps, so a process that was frozen knows that its lease ran
-out. A renewal counts from before its request was sent. Losing the lease cancels the work and raises LeaseLost; the
-process is expected to end. Other processes' clocks are never compared: a lease is expired when it has not changed for
-its duration as seen from here (client-go).
+out. A renewal counts from before its request was sent, and costs one PUT: the Lease is read again only after a request
+that did not succeed. Other processes' clocks are never compared: a lease is expired when it has not changed for its
+duration as seen from here (client-go).
 """
 
 import asyncio
@@ -28,11 +28,20 @@ def boottime() -> float:
 
 
 class LeaseLost(Exception):
-    """The lease could not be renewed in time; nothing more may be done in its name."""
+    """The lease could not be renewed in time, or is another's; nothing more may be done in its name."""
+
+
+class HubWentBack(Exception):
+    """The hub shows an older state than one that we wrote: it was restored from a backup, and what we know is of no use."""
 
 
 class LeaseElector:
-    """One candidate for one Lease. Durations in seconds (client-go's 15/10/2)."""
+    """A candidate. `holderIdentity` is `<identity>_<run>`: a process started again under its identity takes over at once.
+
+    That is safe where one identity names one process at a time (the containers of a pod). Of two running processes with
+    one identity the later takes the lease, and the earlier finds out at its next renewal only.
+    Durations in seconds: a dead holder is followed after `duration` and at most two looks of the others.
+    """
 
     def __init__(
         self,
@@ -41,21 +50,34 @@ class LeaseElector:
         namespace: str,
         name: str,
         identity: str,
-        duration: float = 15.0,
-        renew_deadline: float = 10.0,
-        retry_period: float = 2.0,
+        run: str,
+        duration: float = 10.0,
+        renew_deadline: float = 7.0,
+        retry_period: float = 1.5,
         clock: Callable[[], float] = boottime,
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if not retry_period < renew_deadline < duration:
             raise ValueError("retry_period < renew_deadline < duration must hold")
+        self.name = name
+        self.revision = 0
+        """The resourceVersion of our last successful write of this Lease."""
         self._client = client
-        self._namespace, self._name, self._identity = namespace, name, identity
+        self._namespace, self._identity, self._self = namespace, identity, f"{identity}_{run}"
         self._duration, self._renew_deadline, self._retry_period = duration, renew_deadline, retry_period
         self._clock, self._wall, self._sleep = clock, wall, sleep
+        self._lease: Manifest | None = None
+        self._known = False
+        """Whether `_lease` may still be the newest state: then it is written without another look."""
         self._renewed: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
+
+    @property
+    def holder(self) -> str:
+        """The identity that holds the lease as far as seen from here; empty where it is free, expired or absent."""
+        found = _holder(self._lease)
+        return "" if not found or self._expired() else _identity(found)
 
     def held_for(self) -> float:
         """Seconds for which the lease is certainly ours; 0 when it may not be. Subtract a request's time-out from it."""
@@ -63,102 +85,141 @@ class LeaseElector:
             return 0.0
         return max(0.0, self._renewed + self._duration - self._clock())
 
-    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
-        """Wait for the lease, run `lead` while it is ours, release it when `lead` returns.
+    def observe(self, lease: Manifest | None) -> None:
+        """Take in the Lease as a quorum read showed it a moment ago; None where there is none. A holder knows better."""
+        if self._renewed is None:
+            self._note(lease)
 
-        Raises LeaseLost when it cannot be renewed within the renew deadline, and whatever `lead` raises.
+    async def attempt(self, limit: float | None = None) -> bool:
+        """Take or renew once, within `limit` seconds (default: the retry period); True when the lease is ours.
+
+        Raises LeaseLost where somebody else has what was ours, HubWentBack.
         """
-        while not await self._attempt(self._retry_period):
-            await self._sleep(self._retry_period * random.uniform(1.0, 1.2))
-        log.info("%s leads %s", self._identity, self._name)
-        leading = asyncio.ensure_future(lead())
-        renewing = asyncio.ensure_future(self._renew())
         try:
-            await asyncio.wait({leading, renewing}, return_when=asyncio.FIRST_COMPLETED)
-            if renewing.done() and not leading.done():
-                raise LeaseLost(f"{self._name} could not be renewed for {self._renew_deadline:.0f} s")
-            await leading
-        finally:
-            for task in (leading, renewing):
-                task.cancel()
-            await asyncio.gather(leading, renewing, return_exceptions=True)
-            if self.held_for() > 0:
-                await self._release()
-            self._renewed = None
+            async with asyncio.timeout(limit or self._retry_period):
+                return await self._take()
+        except ApiError as error:
+            log.log(logging.INFO if error.retryable else logging.WARNING, "lease %s: %s", self.name, error)
+            return False
+        except TimeoutError:
+            log.info("lease %s: no answer in time", self.name)
+            return False
 
-    async def _renew(self) -> None:
-        """Return when the lease is lost."""
+    async def keep(self) -> None:
+        """Renew a lease that was taken until cancelled. Raises LeaseLost, HubWentBack."""
         while True:
             await self._sleep(self._retry_period * random.uniform(0.9, 1.1))
             left = (self._renewed or 0.0) + self._renew_deadline - self._clock()
             if left <= 0:
-                return
-            await self._attempt(left)
+                raise LeaseLost(f"{self.name} could not be renewed for {self._renew_deadline:.0f} s")
+            # A connection that hangs must leave time for another one.
+            await self.attempt(min(left, 2 * self._retry_period))
 
-    async def _attempt(self, limit: float) -> bool:
-        """Take or renew once, within `limit` seconds; True when the lease is ours."""
+    async def release(self) -> None:
+        """Give the lease up, so that others need not wait; nothing may be done in its name from now on."""
+        limit, self._renewed = min(self._retry_period, self.held_for()), None
+        if limit <= 0:
+            return
         try:
             async with asyncio.timeout(limit):
-                return await self._take()
-        except (ApiError, TimeoutError) as error:
-            log.info("lease %s: %s", self._name, error)
-            return False
+                await self._clear()
+        except ApiError as error:
+            log.info("lease %s was not released: %s", self.name, error)
+        except TimeoutError:
+            log.info("lease %s was not released: no answer in time", self.name)
+
+    async def _clear(self) -> None:
+        lease = self._lease if self._known else await self._read()
+        self._known = False
+        if lease is not None and _holder(lease) == self._self:
+            lease["spec"].update({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._now()})
+            self._wrote(await self._client.replace(LEASES, lease))
 
     async def _take(self) -> bool:
         started = self._clock()
-        try:
-            lease = await self._client.get(LEASES, self._name, self._namespace)
-        except NotFound:
-            try:
-                await self._client.create(LEASES, self._manifest({}, transitions=0), self._namespace)
-            except (AlreadyExists, Conflict):
+        for _ in range(2):
+            if not self._known:
+                self._note(await self._read())
+            if not self._may_take():
                 return False
+            self._known = False  # until the answer says otherwise
+            try:
+                if self._lease is None:
+                    written = await self._client.create(LEASES, self._manifest(), self._namespace)
+                else:
+                    written = await self._client.replace(LEASES, self._manifest())
+            except (AlreadyExists, Conflict):
+                continue
+            self._wrote(written)
             self._renewed = started
             return True
-        holder = (lease.get("spec") or {}).get("holderIdentity") or ""
-        if holder and holder != self._identity and not self._expired(lease):
-            return False
-        transitions = int((lease.get("spec") or {}).get("leaseTransitions") or 0) + (holder != self._identity)
-        try:
-            await self._client.replace(LEASES, self._manifest(lease, transitions=transitions))
-        except Conflict:
-            return False
-        self._renewed = started
-        return True
+        return False
 
-    def _expired(self, lease: Manifest) -> bool:
-        version = str(lease["metadata"]["resourceVersion"])
+    def _may_take(self) -> bool:
+        holder = _holder(self._lease)
+        if holder == self._self:
+            return True
+        if self._renewed is not None:
+            self._renewed = None
+            raise LeaseLost(f"{self.name} is held by {holder or 'nobody'} now")
+        if not holder or _identity(holder) == self._identity or self._expired():
+            return True
+        self._known = False
+        return False
+
+    async def _read(self) -> Manifest | None:
+        try:
+            lease = await self._client.get(LEASES, self.name, self._namespace)
+        except NotFound:
+            return None
+        if revision_of(lease) < self.revision:
+            raise HubWentBack(f"lease {self.name} is at {revision_of(lease)}, we wrote {self.revision}")
+        return lease
+
+    def _note(self, lease: Manifest | None) -> None:
+        self._lease, self._known = lease, True
+        version = lease["metadata"]["resourceVersion"] if lease else ""
         if self._seen[0] != version:
             self._seen = (version, self._clock())
-            return False
-        duration = float(lease["spec"].get("leaseDurationSeconds") or self._duration)
-        return self._clock() - self._seen[1] >= duration
 
-    async def _release(self) -> None:
-        try:
-            async with asyncio.timeout(min(self._retry_period, self.held_for())):
-                lease = await self._client.get(LEASES, self._name, self._namespace)
-                if (lease.get("spec") or {}).get("holderIdentity") == self._identity:
-                    lease["spec"].update({"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._now()})
-                    await self._client.replace(LEASES, lease)
-        except (ApiError, TimeoutError) as error:
-            log.info("lease %s was not released: %s", self._name, error)
+    def _wrote(self, lease: Manifest) -> None:
+        if revision_of(lease) < self.revision:
+            raise HubWentBack(f"lease {self.name} was written at {revision_of(lease)}, after {self.revision}")
+        self.revision = revision_of(lease)
+        self._note(lease)
 
-    def _manifest(self, lease: Manifest, *, transitions: int) -> Manifest:
+    def _expired(self) -> bool:
+        spec = (self._lease or {}).get("spec") or {}
+        return self._clock() - self._seen[1] >= float(spec.get("leaseDurationSeconds") or self._duration)
+
+    def _manifest(self) -> Manifest:
+        lease = self._lease or {}
         spec: dict[str, Any] = dict(lease.get("spec") or {})
-        now = self._now()
-        if spec.get("holderIdentity") != self._identity:
+        now, before = self._now(), spec.get("holderIdentity")
+        if before != self._self:
             spec["acquireTime"] = now
-        spec.update(
-            {
-                "holderIdentity": self._identity,
-                "leaseDurationSeconds": int(self._duration),
-                "renewTime": now,
-                "leaseTransitions": transitions,
-            }
-        )
-        metadata = dict(lease.get("metadata") or {"name": self._name, "namespace": self._namespace})
+            if lease:
+                spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
+        spec.update({
+            "holderIdentity": self._self, "leaseDurationSeconds": max(1, round(self._duration)), "renewTime": now,
+            "leaseTransitions": int(spec.get("leaseTransitions") or 0),
+        })  # fmt: skip
+        metadata = dict(lease.get("metadata") or {"name": self.name, "namespace": self._namespace})
+        metadata.pop("managedFields", None)
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def revision_of(lease: Manifest) -> int:
+    """The resourceVersion of a Lease as a number: of two states of one hub the later has the higher one."""
+    return int(lease["metadata"]["resourceVersion"])
+
+
+def _holder(lease: Manifest | None) -> str:
+    return str(((lease or {}).get("spec") or {}).get("holderIdentity") or "")
+
+
+def _identity(holder: str) -> str:
+    return holder.rpartition("_")[0] or holder

@@ -10,6 +10,8 @@ RELISTS = Counter("federation_relists_total", "Lists by reflectors after the fir
 WATCHES = Gauge("federation_watches", "Open watches.", ["cluster"])
 QUEUE_DEPTH = Gauge("federation_queue_depth", "Keys that wait.", ["queue"])
 RECONCILES = Counter("federation_reconciles_total", "Finished reconciles.", ["queue", "result"])
+LEADING = Gauge("federation_leading", "1 while this process leads: it detects, schedules and collects.")
+SHARDS_HELD = Gauge("federation_shards_held", "Shards of clusters that this process executes for.")
 
 
 @lru_cache(maxsize=4096)

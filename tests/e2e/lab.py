@@ -208,6 +208,8 @@ class Process:
 
     def __init__(self, hub: Hub, directory: Path) -> None:
         self.hub = hub
+        self.identity = directory.name
+        """Fixed, so that a process that is killed and started again takes its leases back at once."""
         self.log = directory / "hub.log"
         self.kubeconfig = directory / "hub.kubeconfig"
         self._process: subprocess.Popen[bytes] | None = None
@@ -227,7 +229,8 @@ class Process:
         offset = self.log.stat().st_size if self.log.exists() else 0
         command = [
             str(Path(sys.executable).parent / "federation"), "hub", "--kubeconfig", str(self.kubeconfig), "--port=0",
-            "--probe-seconds=1", "--failure-seconds=3", "--success-seconds=1", "--brake-objects=1000", *arguments,
+            "--probe-seconds=1", "--failure-seconds=3", "--success-seconds=1", "--brake-objects=1000",
+            f"--identity={self.identity}", *arguments,
         ]  # fmt: skip
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)

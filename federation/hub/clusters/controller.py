@@ -1,7 +1,8 @@
 """Probes every member and keeps Cluster.status true: health with thresholds, version, APIs, nodes, resources.
 
-One task a member; a write at most once a probe period, and only when something changed. The copies' state is never
-touched here: an unreachable member is tainted, its copies stay as they were last seen.
+One task a member; a write at most once a probe period, and only when something changed. Every replica probes for itself
+and knows which members it reaches; the leader alone writes. The copies' state is never touched here: an unreachable
+member is tainted, its copies stay as they were last seen.
 """
 
 import asyncio
@@ -110,7 +111,7 @@ class Clusters:
 
     async def _write(self, member: Member, health: Health, version: str) -> None:
         found = self._caches.clusters.get("", member.name)
-        if found is None:
+        if found is None or not self._fleet.ownership.leads:
             return
         now = time.time()
         cluster: Manifest = found.manifest()

@@ -63,6 +63,7 @@ class Execute:
         """`gate` is asked before every destructive write; default: the brake."""
         self._caches = caches
         self._fleet = fleet
+        self._ownership = fleet.ownership
         self._settings = settings
         self._queue: WorkQueue[CopyKey] = WorkQueue()
         self._steps_ahead: dict[BindingKey, set[str]] = {}
@@ -86,6 +87,7 @@ class Execute:
         caches.on_template(self._template_changed)
         self._fleet.on_object(self._copy_changed)
         self._fleet.on_state(self._member_changed)
+        self._ownership.on_change(self._shards_changed)
         async with asyncio.TaskGroup() as group:
             workers = self._settings.workers
             group.create_task(
@@ -109,6 +111,14 @@ class Execute:
         for cluster in clusters:
             self._queue.add((*key, cluster), lane=lane)
 
+    def _shards_changed(self) -> None:
+        """Another process may have left things anywhere: look at everything once, as at a start (level-triggered)."""
+        self._reporter.forget_clusters(lambda cluster: not self._ownership.owns(cluster))
+        for entry in self._caches.all_bindings():
+            self._enqueue(entry.manifest(), lane=Lane.RESYNC)
+            if entry.deleting or not entry.owners:
+                self._endings.add(entry.key)
+
     def _copy(self, member: Member, kind: KindKey, reference: Manifest) -> Cached | None:
         return member.copy(kind, reference.get("namespace") or "", reference["name"])
 
@@ -122,6 +132,7 @@ class Execute:
         manifest = new.manifest()
         if new.deleting or not new.owners:
             self._endings.add((new.namespace, new.name))
+        self._reporter.lines_changed(old, new)
         if old is not None and old.generation == new.generation:
             before = ((old.manifest().get("status") or {}).get("decision") or {}).get("epoch")
             if before == ((manifest.get("status") or {}).get("decision") or {}).get("epoch"):
@@ -220,12 +231,14 @@ class Execute:
         if found is None or found.deleting or not found.owners:
             self._patience.forget(key[:2])
             return None
+        if not self._ownership.owns(key[2]):
+            return None
         binding = found.manifest()
         decision = decision_of(binding)
         if decision is None:
             return None
         outcome, again = await self._step(key, binding)
-        if outcome is not None:
+        if outcome is not None and self._ownership.owns(key[2]):
             self._reporter.note(key[:2], key[2], outcome)
         return again
 

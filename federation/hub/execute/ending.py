@@ -98,6 +98,8 @@ class Endings:
         if found is None or (found.deleting and FINALIZER not in found.finalizers):
             self._asked.pop(key, None)
             return None
+        if not self._fleet.ownership.held:
+            return None  # another process ends it; with our first shard everything is looked at
         binding = found.manifest()
         if found.deleting and self._nothing_left(key, binding):
             await self._release(key, binding)
@@ -147,7 +149,8 @@ class Endings:
             for member in self._fleet
             for copy in member.copies_of((reference["apiVersion"], reference["kind"]), own)
         ]
-        return bool(left) and all(now - asked.get(copy, -ASKED) < ASKED for copy in left)
+        owns = self._fleet.ownership.owns
+        return bool(left) and all(now - asked.get(copy, -ASKED) < ASKED or not owns(copy[0]) for copy in left)
 
     def _concerned(self, binding: Manifest) -> set[str]:
         """Clusters that may hold a copy: all that were decided or have a line, but where nothing could be written."""
@@ -204,6 +207,8 @@ class Endings:
         if not copies:
             # Absence counts only where the copies can be read; a cluster that never had one holds nobody up.
             return not concerned or member.knows(kind)
+        if not self._fleet.ownership.owns(member.name):
+            return False
         for copy in copies:
             observed = copy.manifest()
             observed.setdefault("apiVersion", kind[0])

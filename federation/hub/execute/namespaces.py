@@ -77,6 +77,8 @@ class Namespaces:
         mark = (metadata.get("annotations") or {}).get(MARK_ANNOTATION) or ""
         if "deletionTimestamp" in metadata or mark != f"hub={self._caches.hub_id} made=true":
             return None
+        if not self._fleet.ownership.owns(cluster):
+            return 10.0  # whoever owns it removes it; it may be ours by then
         holds = await self._holds(member, namespace)
         if holds:
             log.info("namespace %s stays in %s: it holds %s", namespace, cluster, holds)

@@ -67,6 +67,22 @@ class Reporter:
         self._outcomes.pop(key, None)
         self._windows.forget(key)
 
+    def forget_clusters(self, gone: Callable[[str], bool]) -> None:
+        """Other processes execute for these clusters now; their stored lines stay as they are."""
+        for outcomes in self._outcomes.values():
+            for cluster in [cluster for cluster in outcomes if gone(cluster)]:
+                del outcomes[cluster]
+
+    def lines_changed(self, old: Cached | None, new: Cached) -> None:
+        """Another process wrote lines of its clusters: what FullyApplied and Ready say of all lines may be late."""
+        key, ownership = (new.namespace, new.name), self._fleet.ownership
+        if old is None or len(ownership.held) == ownership.shards or not self._outcomes.get(key):
+            return
+        before, after = _lines_of(old), _lines_of(new)
+        others = (name for name in before.keys() | after.keys() if not ownership.owns(name))
+        if any(before.get(name) != after.get(name) for name in others):
+            self._queue.add(key)
+
     async def _reconcile(self, key: BindingKey) -> float | None:
         found = self._caches.binding(key)
         if found is None:
@@ -183,6 +199,10 @@ class Reporter:
         mark = parse_mark(copy.annotations.get(MARK_ANNOTATION) or "") if copy else None
         own = f"{binding['metadata'].get('namespace') or ''}/{binding['metadata']['name']}"
         return copy if mark is not None and mark.binding == own else None
+
+
+def _lines_of(binding: Cached) -> dict[str, str]:
+    return (binding.manifest().get("status") or {}).get("members") or {}
 
 
 def _rolls(stored: dict[str, str], lines: dict[str, str]) -> bool:
