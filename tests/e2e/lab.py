@@ -206,8 +206,14 @@ class Hub(Cluster):
 class Process:
     """`federation hub`, run as its own ServiceAccount."""
 
-    def __init__(self, hub: Hub, directory: Path) -> None:
+    def __init__(self, hub: Hub, directory: Path, *, variant: str = "") -> None:
+        """`variant`: one of tests/e2e/variants.py instead of the command itself."""
         self.hub = hub
+        self._program = (
+            [sys.executable, "-m", "tests.e2e.variants", variant]
+            if variant
+            else [str(Path(sys.executable).parent / "federation")]
+        )
         self.identity = directory.name
         """Fixed, so that a process that is killed and started again takes its leases back at once."""
         self.log = directory / "hub.log"
@@ -228,12 +234,14 @@ class Process:
         """Start, and return once it is ready. The brake is wide open (tests remove much); a later argument counts."""
         offset = self.log.stat().st_size if self.log.exists() else 0
         command = [
-            str(Path(sys.executable).parent / "federation"), "hub", "--kubeconfig", str(self.kubeconfig), "--port=0",
+            *self._program, "hub", "--kubeconfig", str(self.kubeconfig), "--port=0",
             "--probe-seconds=1", "--failure-seconds=3", "--success-seconds=1", "--brake-objects=1000",
             f"--identity={self.identity}", *arguments,
         ]  # fmt: skip
         with self.log.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=REPOSITORY
+            )
 
         def ready() -> bool:
             if not self.running:
@@ -263,6 +271,15 @@ class Process:
             time.sleep(0.5)
             self.kill()
             raise AssertionError(f"it did not stop; the end of its log:\n{self.log.read_text()[-6000:]}") from None
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is frozen (SIGSTOP)."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def restart(self, *arguments: str) -> None:
         """SIGTERM and start again."""

@@ -6,7 +6,7 @@ from tests.e2e.test_write_budget import HUB_USER
 
 OUR_OWN = {
     "clusters", "propagationpolicies", "clusterpropagationpolicies", "overridepolicies", "clusteroverridepolicies",
-    "resourcebindings", "clusterresourcebindings", "customresourcedefinitions", "namespaces", "secrets",
+    "resourcebindings", "clusterresourcebindings", "customresourcedefinitions", "namespaces", "secrets", "leases",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from federation.api.lines import parse_line
 from federation.api.meta import Manifest
 from federation.hub.brake import Gate, Verdict
-from federation.hub.execute.decide import Identity, Plan, Step, foreign, is_ours, mark_of, unmarked
+from federation.hub.execute.decide import Identity, Plan, Step, apply_over, foreign, is_ours, mark_of, unmarked
 from federation.hub.execute.diff import diff, residue
 from federation.hub.execute.namespaces import Namespaces
 from federation.hub.fleet import Member
@@ -69,8 +69,19 @@ class Applier:
         elif plan.step is Step.APPLY and plan.manifest is not None:
             found = member.copy((reference["apiVersion"], reference["kind"]), namespace or "", name)
             observed = found.manifest() if found else {"metadata": {}}
-            return await self._apply(member, resource, plan.manifest, observed, binding=binding, cause=cause)
+            return await self._apply(member, resource, plan, observed, binding=binding, cause=cause)
         return Result()
+
+    async def look_again(self, member: Member, reference: Manifest) -> None:
+        """Take in what a member holds now: what a step was planned from is no longer so."""
+        kind = (reference["apiVersion"], reference["kind"])
+        resource, store = member.resource_of(kind), member.store(kind)
+        if resource is None or store is None:
+            return
+        try:
+            store.learn(await member.client.get(resource, reference["name"], reference.get("namespace")))
+        except NotFound:
+            return  # the watch is about to tell
 
     async def _stopped(self, change: Change, line: str) -> Stopped | None:
         """Ask the brake about a destructive write; None means that it may be made. `line`: the member's stored one."""
@@ -146,7 +157,8 @@ class Applier:
                 )
                 if plan.step is Step.REFUSE or plan.manifest is None:
                     return Result(refused=plan)
-            return await self._apply(member, resource, retain(desired, found), found, binding=binding, cause=cause)
+            plan = apply_over(retain(desired, found), found)
+            return await self._apply(member, resource, plan, found, binding=binding, cause=cause)
         return self._result(member, resource, desired, created)
 
     async def _create_only(self, member: Member, resource: Resource, desired: Manifest) -> Manifest:
@@ -160,22 +172,24 @@ class Applier:
             return await member.client.apply(resource, desired, create_only=True)
 
     async def _apply(
-        self,
-        member: Member,
-        resource: Resource,
-        desired: Manifest,
-        observed: Manifest,
-        *,
-        binding: Manifest,
-        cause: Cause,
+        self, member: Member, resource: Resource, plan: Plan, observed: Manifest, *, binding: Manifest, cause: Cause
     ) -> Result:
+        """Apply over an object that is there. Raises Conflict where it is not as it was when this was planned."""
+        desired = plan.manifest or {}
         less = shrink(observed, desired)
         if less:
             change = Change(cluster=member.name, uid=observed["metadata"]["uid"], what=less, cause=cause)
             stopped = await self._stopped(change, _line(binding, member))
             if stopped is not None:
                 return Result(stopped=stopped)
-        applied = await member.client.apply(resource, desired, force=True)
+        guards = {"uid": plan.uid, "resourceVersion": plan.resource_version}
+        metadata = desired["metadata"] | {key: value for key, value in guards.items() if value}
+        try:
+            applied = await member.client.apply(resource, {**desired, "metadata": metadata}, force=True)
+        except Invalid as error:
+            if all(one.field != "metadata.uid" for one in error.causes):
+                raise
+            raise Conflict(409, "Conflict", error.message) from error
         return self._result(member, resource, desired, applied)
 
     def _result(self, member: Member, resource: Resource, desired: Manifest, answer: Manifest) -> Result:

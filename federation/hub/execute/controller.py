@@ -37,7 +37,8 @@ from federation.hub.fleet import Fleet, KindKey, Member
 from federation.hub.held import APPROVALS, HELD
 from federation.hub.settings import Settings
 from federation.hub.views import cluster_facts, decision_of, is_divided, leaves_at_once, object_facts, override_facts
-from federation.kube.errors import ApiError
+from federation.kube.errors import ApiError, Conflict
+from federation.kube.fence import Fenced
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import Resource
 from federation.kube.store import Cached, Change
@@ -325,6 +326,11 @@ class Execute:
             result = await self._applier.take(
                 member, reference, plan, template=body, binding=binding, hub_id=self._caches.hub_id, cause=cause
             )
+        except Fenced:
+            return None, 1.0  # our lease is not certain: another process may be about to do it
+        except Conflict:
+            await self._applier.look_again(member, reference)
+            return None, 0.05
         except ApiError as error:
             reason, message, again = self._applier.explain(member, reference, error)
             return _outcome(epoch, template, reason=reason, message=message), again

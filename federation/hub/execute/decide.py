@@ -155,7 +155,25 @@ def plan_target(
     overtaken = mark is not None and mark.epoch < at_least
     if not overtaken and (not differences or residue(differences) == kept):
         return Plan(step=Step.NOTHING, differences=tuple(differences))
-    return Plan(step=Step.APPLY, manifest=desired, differences=tuple(differences))
+    return apply_over(desired, observed)
+
+
+def apply_over(desired: Manifest, observed: Manifest) -> Plan:
+    """An apply of what is there, by its UID: one that arrives late never makes anew what is gone.
+
+    Where it takes replicas away, also by the resourceVersion that was seen, as a deletion (I6).
+    """
+    metadata = observed["metadata"]
+    return Plan(
+        step=Step.APPLY, manifest=desired, differences=tuple(diff(desired, observed)), uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"] if shrinks(desired, observed) else "",
+    )  # fmt: skip
+
+
+def shrinks(desired: Manifest, observed: Manifest) -> bool:
+    """Whether applying `desired` takes replicas away."""
+    wanted, held = replicas_of(desired), replicas_of(observed)
+    return wanted is not None and held is not None and wanted < held
 
 
 def plan_dropped(*, identity: Identity, member: MemberState, keep: bool) -> Plan:
@@ -179,7 +197,7 @@ def foreign(observed: Manifest, *, template: Manifest, desired: Manifest, policy
     """The step where an object that is not ours has the name: refused by name, unless the user said Overwrite."""
     resolution = resolve_conflict(template, policy_resolution)
     if resolution == "Overwrite":
-        return Plan(step=Step.APPLY, manifest=retain(desired, observed), differences=tuple(diff(desired, observed)))
+        return apply_over(retain(desired, observed), observed)
     mark = mark_of(observed)
     owner = f"it is marked by hub {mark.hub}, binding {mark.binding}" if mark else "it is not ours"
     metadata = observed["metadata"]

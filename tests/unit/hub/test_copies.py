@@ -10,6 +10,7 @@ from federation.hub.execute.decide import (
     Identity,
     MemberState,
     Step,
+    apply_over,
     is_repair,
     marked,
     plan_dropped,
@@ -87,6 +88,16 @@ def test_only_an_apply_of_what_was_sent_already_is_a_repair() -> None:
     new = plan_target(identity=IDENTITY, rendering=rendering, template=changed, epoch=1, member=state(copy()), kept="")
     assert new.step is Step.APPLY
     assert not is_repair(new, copy())
+
+
+def test_an_apply_names_the_copy_and_where_it_shrinks_also_its_version() -> None:
+    plan = target(state(copy(data="2")))
+    assert (plan.uid, plan.resource_version) == ("c1", "")
+    for wanted, version in ((1, "9"), (2, ""), (3, "")):
+        kind = {"apiVersion": "apps/v1", "kind": "Deployment"}
+        desired, observed = ({**copy(), **kind, "spec": {"replicas": number}} for number in (wanted, 2))
+        plan = apply_over(desired, observed)
+        assert (plan.uid, plan.resource_version) == ("c1", version)
 
 
 def test_a_job_of_a_new_template_is_replaced_not_adopted() -> None:
