@@ -270,7 +270,6 @@ def hub(
     brake_seconds: float, log_level: str,
 ) -> None:  # fmt: skip
     """Run the control plane against a hub API server until SIGTERM."""
-    configure_logs(log_level)
     chosen = frozenset(part.strip() for part in roles.split(",") if part.strip())
     unknown = chosen - set(ROLES)
     if unknown:
@@ -278,6 +277,7 @@ def hub(
     if chosen & set(LEADING) and not chosen >= set(LEADING):
         missing = ", ".join(role for role in LEADING if role not in chosen)
         raise click.UsageError(f"--roles: {', '.join(LEADING)} go together, one leader has them all; add {missing}")
+    configure_logs(log_level)
     settings = Settings(
         probe_period=probe_seconds, failure_threshold=failure_seconds, success_threshold=success_seconds,
         brake_objects=brake_objects, brake_percent=brake_percent, brake_seconds=brake_seconds,

@@ -36,15 +36,20 @@ _OURS = re.compile(rf"{LEADER}|(?:{_SHARD}|{_PLACE})\d+")
 
 
 async def shard_count(client: Client) -> int:
-    """How many shards there are: as stored on the hub, where the first process writes it."""
+    """How many shards there are: as stored on the hub, where the first process writes it.
+
+    Where the record was lost, the Leases tell: replicas that count differently would own the same clusters.
+    """
     record = await client.get(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE)
     stored = str((record.get("data") or {}).get("shards") or "")
     if stored.isdigit() and int(stored) > 0:
         return int(stored)
     if stored:
         log.warning("ConfigMap %s/%s: shards must be a positive number, not %r", SYSTEM_NAMESPACE, RECORD, stored)
-    await client.merge_patch(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE, {"data": {"shards": str(SHARDS)}})
-    return SHARDS
+    names = (lease["metadata"]["name"] for lease in (await client.list(LEASES, SYSTEM_NAMESPACE)).items)
+    count = sum(bool(re.fullmatch(rf"{_SHARD}\d+", name)) for name in names) or SHARDS
+    await client.merge_patch(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE, {"data": {"shards": str(count)}})
+    return count
 
 
 class Shards:

@@ -10,6 +10,7 @@ import orjson
 from federation.api.meta import SYSTEM_NAMESPACE
 from federation.app import LEADING, HubProcess
 from federation.hub.settings import Settings
+from federation.hub.shards import shard_count
 from federation.kube.credentials import Credentials
 from federation.kube.errors import Unavailable
 from federation.kube.lease import HubWentBack, LeaseLost
@@ -207,6 +208,17 @@ async def test_a_replica_started_again_under_its_name_takes_its_leases_back_with
         async with replicas(fed, "a") as (again,):
             await eventually(again.process.ready.is_set)
             await scaled(fed, 6)
+
+
+async def test_the_number_of_shards_is_as_stored_and_without_a_record_as_there_are_leases() -> None:
+    async with hub_and_members() as fed:
+        await fed.client.merge_patch(CONFIG_MAPS, "federation-hub", SYSTEM_NAMESPACE, {"data": {"shards": "7"}})
+        async with replicas(fed, "a"):
+            await eventually(lambda: len(holders(fed)) == 7)
+        await fed.client.merge_patch(CONFIG_MAPS, "federation-hub", SYSTEM_NAMESPACE, {"data": {"shards": None}})
+        assert await shard_count(fed.client) == 7
+        record = await fed.client.get(CONFIG_MAPS, "federation-hub", SYSTEM_NAMESPACE)
+        assert record["data"]["shards"] == "7"
 
 
 async def test_the_lead_and_the_shards_may_be_in_processes_of_their_own() -> None:

@@ -74,13 +74,11 @@ class Reporter:
                 del outcomes[cluster]
 
     def lines_changed(self, old: Cached | None, new: Cached) -> None:
-        """Another process wrote lines of its clusters: what FullyApplied and Ready say of all lines may be late."""
+        """Another process may have written lines: what FullyApplied and Ready say of all of them may be late."""
         key, ownership = (new.namespace, new.name), self._fleet.ownership
         if old is None or len(ownership.held) == ownership.shards or not self._outcomes.get(key):
             return
-        before, after = _lines_of(old), _lines_of(new)
-        others = (name for name in before.keys() | after.keys() if not ownership.owns(name))
-        if any(before.get(name) != after.get(name) for name in others):
+        if _lines_of(old) != _lines_of(new):
             self._queue.add(key)
 
     async def _reconcile(self, key: BindingKey) -> float | None:
