@@ -9,8 +9,9 @@ import orjson
 
 from federation.api.meta import SYSTEM_NAMESPACE
 from federation.app import LEADING, HubProcess
+from federation.hub.ownership import Ownership
 from federation.hub.settings import Settings
-from federation.hub.shards import shard_count
+from federation.hub.shards import Shards, shard_count
 from federation.kube.credentials import Credentials
 from federation.kube.errors import Unavailable
 from federation.kube.lease import HubWentBack, LeaseLost
@@ -244,3 +245,19 @@ async def test_a_hub_that_went_back_in_time_ends_the_process() -> None:
         error = a.running.exception()
         assert isinstance(error, ExceptionGroup)
         assert error.subgroup(HubWentBack) is not None
+
+
+async def test_a_shard_is_free_only_after_what_is_in_flight_for_it_has_ended() -> None:
+    async with hub_and_members() as fed, asyncio.TaskGroup() as group:
+        in_flight = True
+        mine, theirs = Ownership(shards=4), Ownership(shards=4)
+        one = Shards(fed.hub.client(), mine, SETTINGS, identity="a", busy=lambda _concerns: in_flight)
+        running = [group.create_task(one.run())]
+        await eventually(lambda: len(mine.held) == 4)
+        running.append(group.create_task(Shards(fed.hub.client(), theirs, SETTINGS, identity="b").run()))
+        await eventually(lambda: len(mine.held) == 2)
+        await always(lambda: not theirs.held and set(holders(fed).values()) == {"a"}, seconds=0.5)
+        in_flight = False
+        await eventually(lambda: len(theirs.held) == 2 and not theirs.held & mine.held)
+        for task in running:
+            task.cancel()
