@@ -14,7 +14,12 @@ from tests.e2e.lab import Lab, eventually
 from tests.e2e.manifests import deployment, on, override, policy, selector
 
 HUB_USER = "system:serviceaccount:federation-system:federation-hub"
-FREE = {("clusters", "status"), ("propagationpolicies", "status"), ("clusterpropagationpolicies", "status")}
+FREE = {
+    ("leases", ""),
+    ("clusters", "status"),
+    ("propagationpolicies", "status"),
+    ("clusterpropagationpolicies", "status"),
+}
 
 
 def ours(found: list[Request], place: str) -> list[str]:
