@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from federation.hub.brake import Verdict
 from federation.hub.execute.apply import Applier
 from federation.hub.execute.decide import Plan, apply_over
+from federation.hub.held import Cause, Change
 from federation.kube.client import Client
 from federation.kube.errors import Conflict
 from federation.kube.resource import DEPLOYMENTS, NAMESPACES
@@ -16,23 +18,33 @@ from tests.e2e.manifests import deployment
 from tests.integration.federation import PLACE
 
 
+class Open:
+    """A brake that holds nothing."""
+
+    async def allow(self, _change: Change) -> Verdict:
+        return Verdict.ALLOWED
+
+
 class Late:
     """A member with one Deployment, and a step that was planned from how it looked."""
 
     def __init__(self) -> None:
         self.member = Member("member1")
         self.client: Client = self.member.client()
-        self._applier = Applier(SimpleNamespace(emptied=lambda *_: None))  # type: ignore[arg-type]
+        self._applier = Applier(SimpleNamespace(emptied=lambda *_: None), Open())  # type: ignore[arg-type]
 
     async def has(self, replicas: int) -> dict[str, Any]:
         return await self.client.apply(DEPLOYMENTS, deployment("web", PLACE, replicas))
 
     async def takes(self, plan: Plan) -> None:
         member = SimpleNamespace(
-            name="member1", client=self.client, resource_of=lambda _: DEPLOYMENTS, store=lambda _: Store()
-        )
+            name="member1", client=self.client, resource_of=lambda _: DEPLOYMENTS, store=lambda _: Store(),
+            copy=lambda *_: None,
+        )  # fmt: skip
         reference = {"apiVersion": "apps/v1", "kind": "Deployment", "namespace": PLACE, "name": "web"}
-        await self._applier.take(member, reference, plan, template={}, binding={}, hub_id="hub")  # type: ignore[arg-type]
+        await self._applier.take(
+            member, reference, plan, template={}, binding={}, hub_id="hub", cause=Cause("test", "a test")
+        )  # type: ignore[arg-type]
 
     @property
     def found(self) -> list[dict[str, Any]]:
