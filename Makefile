@@ -43,7 +43,7 @@ test-e2e: $(READY) ## everything that only real clusters prove
 	@hack/clusters prepare
 	@echo "==> e2e"; $(PYTEST) tests/e2e tests/integration -m e2e
 
-test-soak: $(READY) ## 200 joins and 2,000 objects come and go on real clusters; nothing may be left (about ten minutes)
+test-soak: $(READY) ## 200 joins and 2,000 objects come and go on real clusters; nothing may be left (about twelve minutes)
 	@hack/clusters prepare
 	@echo "==> soak"; $(PYTEST) tests/soak -s
 

@@ -25,7 +25,7 @@ from tests.integration.federation import PLACE, Federation, eventually, federati
 
 SETTINGS = Settings(
     probe_period=0.05, failure_threshold=0.2, success_threshold=0.05, window_first=0.02, window_last=0.1,
-    policy_status_period=0.05,
+    policy_status_period=0.05, brake_objects=10_000,
 )  # fmt: skip
 GROUP = 10
 """Deployments at once."""
@@ -146,12 +146,12 @@ async def _gone(fed: Federation, name: str) -> None:
 
 
 CYCLES: dict[str, tuple[Cycle, int]] = {
-    "Deployments that come and go": (deployments, 20),
-    "Deployments that go while they are placed": (brief_deployments, 10),
-    "orphaned copies": (orphans, 8),
+    "Deployments that come and go": (deployments, 12),
+    "Deployments that go while they are placed": (brief_deployments, 6),
+    "orphaned copies": (orphans, 5),
     "copies that somebody else changes": (drift, 8),
-    "policies that come and go": (policies, 4),
-    "members that join and leave": (members, 50),
+    "policies that come and go": (policies, 3),
+    "members that join and leave": (members, 30),
     "members that never answer": (absent_members, 8),
     "kinds that come and go": (kinds, 3),
 }

@@ -1,6 +1,6 @@
 """What joins and leaves, comes and goes by the hundreds leaves a real hub process as it was, within 5 % (I17).
 
-One hub, one member that stays, guests that join and leave under another name each time. About ten minutes; not part of
+One hub, one member that stays, guests that join and leave under another name each time. About twelve minutes; not part of
 `make test`. SOAK_SHARE=0.1 makes a tenth of the cycles, for a quick look.
 """
 
@@ -43,7 +43,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     found = Lab(clusters, tmp_path_factory.mktemp("hub"))
     try:
         found.process.prepare()
-        found.process.start()
+        found.process.start(f"--brake-objects={OBJECTS * 10}")
         if found.hub.get("cluster", "member1") is None:
             found.join(1)
         everywhere = policy("everywhere", PLACE, selector("ConfigMap", "everywhere", api="v1"), placement={})
