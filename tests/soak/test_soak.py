@@ -29,7 +29,7 @@ from tests.e2e.manifests import API, config_map, deployment, namespace, on, poli
 SHARE = float(os.environ.get("SOAK_SHARE") or 1)
 GUESTS, JOINS = 4, 200
 BATCH, OBJECTS = 100, 2000
-WARM = 2
+WARM = 4
 """Rounds before the baseline: pools, caches and the allocator are as large as they get."""
 IDLE = 100.0
 """Seconds after which connections that nobody uses are closed."""
