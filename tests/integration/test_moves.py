@@ -237,10 +237,10 @@ async def test_a_cluster_taken_back_before_its_removal_was_confirmed_gets_a_new_
         await fed.apply(web(member2=1))
         await eventually(lambda: set(fed.decision("Deployment", "web")["targets"]) == {"member2"})
         await fed.apply(web(member1=1, member2=1))
-        await eventually(lambda: fed.settled("Deployment", "web") and "member1" in fed.replicas("web"))
-        after = fed.copy("member1", "Deployment", "web")
-        assert after["metadata"]["uid"] == before["metadata"]["uid"]
-        assert epoch(after) > epoch(before), "a write, so that a late DELETE fails on its resourceVersion"
+        # A write, so that a late DELETE fails on its resourceVersion.
+        await eventually(lambda: epoch(fed.copy("member1", "Deployment", "web")) > epoch(before))
+        await eventually(lambda: fed.settled("Deployment", "web"))
+        assert fed.copy("member1", "Deployment", "web")["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 async def test_while_a_member_does_not_answer_new_replicas_go_elsewhere_and_healing_deletes_nothing() -> None:
@@ -262,3 +262,20 @@ async def test_while_a_member_does_not_answer_new_replicas_go_elsewhere_and_heal
 def unreachable(fed: Federation, name: str) -> bool:
     cluster = next(one for one in fed.hub.objects(CLUSTERS.api_version, "Cluster") if one["metadata"]["name"] == name)
     return any(taint["key"] == "federation.dev/unreachable" for taint in cluster["status"].get("taints") or [])
+
+
+async def test_a_move_is_no_news_for_the_template_and_costs_four_writes_of_the_hub() -> None:
+    async with federation() as fed:
+        await placed(fed, 1, member1=1)
+        await asyncio.sleep(0.3)
+        before = len(fed.hub.requests)
+        await fed.apply(web(member3=1))
+        await eventually(lambda: fed.replicas("web") == {"member3": 1} and fed.settled("Deployment", "web"))
+        await asyncio.sleep(0.3)
+        written = [one for one in fed.hub.requests[before:] if "fieldManager=federation" in one.path]
+        counted = [one.path.split("?")[0] for one in written if not any(word in one.path for word in NOT_COUNTED)]
+        assert all("resourcebindings" in path for path in counted), (counted, fed.hub.requests[before:])
+        assert len(counted) == 4
+
+
+NOT_COUNTED = ("/events", "/leases", "propagationpolicies", "/clusters/")

@@ -4,14 +4,17 @@
 been in trouble for longer than the progress deadline: then the status says that this generation failed.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from federation.api.binding import Decision
 from federation.api.lines import parse_line
 from federation.api.meta import Manifest
 from federation.hub.conditions import timestamp
 from federation.hub.views import decision_of, is_divided
 from federation.interpret import Trouble, aggregate, progress_deadline
+from federation.schedule.moves import divides, goal_of
 
 _EXECUTE_KEYS = frozenset({
     "for", "epoch", "hash", "uid", "kept", "reason", "since", "plan", "change", "do", "error", "stale", "cut",
@@ -41,14 +44,38 @@ def plan(template: Manifest, binding: Manifest, *, now: float) -> Manifest | Non
     )
     known = decision_of(binding)
     divided = known is not None and is_divided(known)
+    troubles = _troubles(template, binding, now=now)
+    late = any(one.late for one in troubles.values())
+    if known is not None and not late and _moving(known, lines) and _serves(template, known, lines):
+        return None
     result = aggregate(
-        template, members, caught_up=caught_up, now=timestamp(now), divided=divided,
-        troubles=_troubles(template, binding, now=now),
+        template, members, caught_up=caught_up, now=timestamp(now), divided=divided, troubles=troubles,
         behind={name for name in targets if lines.get(name, {}).get("for") != str(generation)},
     )  # fmt: skip
     if result is None or _meaning(result) == _meaning(template.get("status") or {}):
         return None
     return result
+
+
+def _moving(decision: Decision, lines: Mapping[str, Line]) -> bool:
+    """Whether moves are open, or what the last step takes away is still there."""
+    epoch = str(decision.epoch)
+    return bool(decision.moves) or any(
+        name not in decision.targets or line.get("epoch") != epoch for name, line in lines.items()
+    )
+
+
+def _serves(template: Manifest, decision: Decision, lines: Mapping[str, Line]) -> bool:
+    """Whether all that is wanted is available while a move goes on: then what it holds on top of that is no news.
+
+    Summed up, the surge of a move would read as a rollout that does not end, and cost a write for each of its steps.
+    """
+    if (template.get("status") or {}).get("observedGeneration") != template["metadata"].get("generation"):
+        return False
+    if not divides(decision):
+        return all(lines.get(move.from_, {}).get("health") == "Healthy" for move in decision.moves)
+    available = sum(int(line.get("available", "0")) for line in lines.values() if not line.get("stale"))
+    return available >= sum(goal_of(decision).values())
 
 
 def next_deadline(template: Manifest, binding: Manifest, *, now: float) -> float | None:
