@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from federation.api.meta import Condition, Kind, LabelValue, Model, Name, Namespace, Time, Uid, Word
+from federation.api.meta import SYSTEM_NAMESPACE, Condition, Kind, LabelValue, Model, Name, Namespace, Time, Uid, Word
 from federation.api.placement import Taint
 from federation.api.schema import cel
 
@@ -32,6 +32,10 @@ class ClusterSpec(Model):
         (
             "self.syncMode != 'Push' || (has(self.apiEndpoint) && has(self.secretRef))",
             "a Push cluster needs apiEndpoint and secretRef; `fedctl join` sets both",
+        ),
+        (
+            f"!has(self.secretRef) || self.secretRef.namespace == '{SYSTEM_NAMESPACE}'",
+            f"secretRef.namespace must be {SYSTEM_NAMESPACE}: the hub reads no other Secrets",
         ),
         (
             "!has(oldSelf.id) || (has(self.id) && self.id == oldSelf.id)",

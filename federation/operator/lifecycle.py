@@ -140,9 +140,10 @@ class Lifecycle:
     async def _unreachable(self, cluster: Manifest, error: ApiError) -> float:
         """Not answering says nothing about having joined: a Cluster that never did says so, one that did stays."""
         if _stored(cluster, JOINED) is None:
-            await self._write(
-                cluster, joined=("False", "Unreachable", f"{cluster['spec'].get('apiEndpoint')}: {error.message}")
-            )
+            unknown_ca = "CERTIFICATE_VERIFY_FAILED" in error.message
+            advice = "; set spec.caBundle, or key ca.crt of the Secret, to its CA in base64" if unknown_ca else ""
+            message = f"{cluster['spec'].get('apiEndpoint')}: {error.message}{advice}"
+            await self._write(cluster, joined=("False", "Unreachable", message))
         return RETRY
 
     async def _write(

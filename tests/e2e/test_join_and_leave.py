@@ -243,6 +243,11 @@ def test_a_bad_cluster_manifest_is_refused_at_admission(lab: Lab) -> None:
     assert "spec.syncMode" in lab.hub.refuses(
         {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": {"syncMode": "Maybe"}}
     )
+    elsewhere = {"namespace": "default", "name": "token"}
+    spec = {"syncMode": "Push", "apiEndpoint": "https://m.test", "secretRef": elsewhere}
+    assert "secretRef.namespace must be federation-system" in lab.hub.refuses(
+        {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": spec}
+    )
     assert "syncMode Pull is not served yet" in lab.hub.refuses(
         {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "x"}, "spec": {"syncMode": "Pull"}}
     )

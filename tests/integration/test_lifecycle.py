@@ -7,6 +7,8 @@ import orjson
 
 from federation.api.meta import SYSTEM_NAMESPACE
 from federation.hub.install import install_crds
+from federation.kube.client import Client
+from federation.kube.errors import Unavailable
 from federation.kube.resource import CLUSTERS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS
 from federation.operator.join import claims_of
 from federation.operator.lifecycle import Lifecycle, token_of
@@ -20,22 +22,27 @@ def _token(account: str, *, issued: float, expires: float) -> str:
     return f"x.{base64.urlsafe_b64encode(body).decode().rstrip('=')}.x"
 
 
-async def test_a_token_made_by_hand_is_renewed_for_its_own_account_and_in_its_own_secret() -> None:
-    server, member = ApiServer("hub"), Member("member1")
-    hub = server.client()
+async def _hub(token: str) -> Client:
+    """A hub with a Cluster member1 that somebody applied by hand, and its Secret."""
+    hub = ApiServer("hub").client()
     await install_crds(hub)
     await hub.create(NAMESPACES, namespace(SYSTEM_NAMESPACE))
+    reference = {"namespace": SYSTEM_NAMESPACE, "name": "by-hand"}
+    await hub.create(SECRETS, {
+        "apiVersion": "v1", "kind": "Secret", "metadata": reference,
+        "data": {"token": base64.b64encode(token.encode()).decode()},
+    })  # fmt: skip
+    spec = {"syncMode": "Push", "apiEndpoint": "http://member1.test", "secretRef": reference}
+    await hub.create(CLUSTERS, {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "member1"}, "spec": spec})
+    return hub
+
+
+async def test_a_token_made_by_hand_is_renewed_for_its_own_account_and_in_its_own_secret() -> None:
+    member = Member("member1")
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": "default"}}
     await member.client().create(SERVICE_ACCOUNTS, account)
     now = time.time()
-    token = _token("robot", issued=now - 600, expires=now + 300)
-    await hub.create(SECRETS, {
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "by-hand", "namespace": SYSTEM_NAMESPACE},
-        "data": {"token": base64.b64encode(token.encode()).decode()},
-    })  # fmt: skip
-    reference = {"namespace": SYSTEM_NAMESPACE, "name": "by-hand"}
-    spec = {"syncMode": "Push", "apiEndpoint": "http://member1.test", "secretRef": reference}
-    await hub.create(CLUSTERS, {"apiVersion": API, "kind": "Cluster", "metadata": {"name": "member1"}, "spec": spec})
+    hub = await _hub(_token("robot", issued=now - 600, expires=now + 300))
 
     await Lifecycle(hub, renew_fraction=0.5, connect=lambda _: member.transport()).reconcile("member1")
 
@@ -45,3 +52,17 @@ async def test_a_token_made_by_hand_is_renewed_for_its_own_account_and_in_its_ow
     assert fresh.expires > now + 300
     conditions = (await hub.get(CLUSTERS, "member1"))["status"]["conditions"]
     assert {one["type"]: one["status"] for one in conditions} == {"Joined": "True", "Credentials": "True"}
+
+
+async def test_a_member_whose_certificate_nobody_vouches_for_says_which_field_to_set() -> None:
+    hub, member = await _hub("static"), Member("member1")
+    refused = Unavailable(
+        0, "Unreachable", "SSLCertVerificationError: CERTIFICATE_VERIFY_FAILED: unable to get local issuer"
+    )
+    member.server.faults = lambda _method, _path: refused
+
+    await Lifecycle(hub, renew_fraction=0.5, connect=lambda _: member.transport()).reconcile("member1")
+
+    joined = (await hub.get(CLUSTERS, "member1"))["status"]["conditions"][0]
+    assert (joined["type"], joined["status"], joined["reason"]) == ("Joined", "False", "Unreachable")
+    assert "set spec.caBundle, or key ca.crt of the Secret" in joined["message"]
