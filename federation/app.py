@@ -65,6 +65,7 @@ class HubProcess:
     credentials: Credentials
     settings: Settings = field(default_factory=Settings)
     roles: frozenset[str] = frozenset(ROLES)
+    bind: str = "127.0.0.1"
     port: int = 0
     renew_fraction: float = 0.5
     identity: str = "hub"
@@ -79,8 +80,8 @@ class HubProcess:
         transport = self.connect(self.credentials)
         client = Client(transport, name="hub")
         try:
-            async with HealthServer(port=self.port, is_ready=self.ready.is_set) as health:
-                log.info("serving /healthz /readyz /metrics on 127.0.0.1:%d", health.port)
+            async with HealthServer(port=self.port, is_ready=self.ready.is_set, host=self.bind) as health:
+                log.info("serving /healthz /readyz /metrics on %s:%d", self.bind, health.port)
                 hub_id = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
                 await check_hub(client, hub_id)
                 await install_crds(client)
@@ -246,6 +247,7 @@ def main() -> None:
 @click.option(
     "--port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics (0: any free one)."
 )
+@click.option("--bind", default="127.0.0.1", show_default=True, help="Address that they are served on.")
 @click.option("--probe-seconds", default=10.0, show_default=True, help="Seconds between two health probes of a member.")
 @click.option(
     "--failure-seconds", default=30.0, show_default=True, help="A member fails this long before it is not ready."
@@ -265,9 +267,9 @@ def main() -> None:
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
 )
 def hub(
-    kubeconfig: str | None, context: str | None, roles: str, identity: str | None, port: int, probe_seconds: float,
-    failure_seconds: float, success_seconds: float, token_renew_fraction: float, brake_objects: int, brake_percent: float,
-    brake_seconds: float, log_level: str,
+    kubeconfig: str | None, context: str | None, roles: str, identity: str | None, port: int, bind: str,
+    probe_seconds: float, failure_seconds: float, success_seconds: float, token_renew_fraction: float, brake_objects: int,
+    brake_percent: float, brake_seconds: float, log_level: str,
 ) -> None:  # fmt: skip
     """Run the control plane against a hub API server until SIGTERM."""
     chosen = frozenset(part.strip() for part in roles.split(",") if part.strip())
@@ -285,8 +287,8 @@ def hub(
     try:
         credentials = _credentials(kubeconfig, context)
         process = HubProcess(
-            credentials=credentials, settings=settings, roles=chosen, port=port, renew_fraction=token_renew_fraction,
-            identity=identity or default_identity(), on_lost=_end_soon,
+            credentials=credentials, settings=settings, roles=chosen, bind=bind, port=port,
+            renew_fraction=token_renew_fraction, identity=identity or default_identity(), on_lost=_end_soon,
         )  # fmt: skip
         _new_loop_run(process)
     except (CredentialsError, CrdsMissing, NotAHub) as error:

@@ -55,7 +55,7 @@ class Demo:
         if self.state.exists() and Running(**json.loads(self.state.read_text())).alive:
             return
         say("starting federation hub under its own service account")
-        self._kubectl("apply", "--server-side", "-f", str(REPOSITORY / "deploy" / "hub-rbac.yaml"))
+        self._kubectl("apply", "--server-side", "-k", str(REPOSITORY / "deploy"))
         token = self._kubectl("create", "token", "federation-hub", "-n", "federation-system", "--duration=24h").strip()
         config = json.loads(self.clusters.kubeconfig("hub").read_text())
         config["users"][0]["user"] = {"token": token}

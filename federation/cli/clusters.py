@@ -14,7 +14,7 @@ from federation.cli.session import Refused
 from federation.hub.views import condition
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials
-from federation.kube.errors import NotFound
+from federation.kube.errors import Forbidden, Invalid, NotFound
 from federation.kube.resource import CLUSTERS
 from federation.kube.transport import AioTransport
 from federation.operator.join import (
@@ -143,7 +143,12 @@ async def leave(hub: Client, name: str, *, mode: str, wait: float) -> None:
         for text in held:
             click.echo(f"  {text}")
     await hub.merge_patch(CLUSTERS, name, None, {"metadata": {"annotations": {LEAVE_ANNOTATION: mode}}})
-    await hub.delete(CLUSTERS, name)
+    try:
+        await hub.delete(CLUSTERS, name)
+    except (Forbidden, Invalid):
+        # It stays (deletion protection says so): a later deletion is to ask anew what becomes of the copies.
+        await hub.merge_patch(CLUSTERS, name, None, {"metadata": {"annotations": {LEAVE_ANNOTATION: None}}})
+        raise
     deadline = time.monotonic() + wait
     said: list[str] = []
     while time.monotonic() < deadline:

@@ -181,8 +181,13 @@ class HubCaches:
         return None
 
     def template(self, binding: Manifest) -> Cached | None:
-        """The template that a binding refers to, by name; its UID is the caller's to compare."""
+        """The template that a binding refers to, by name; its UID is the caller's to compare.
+
+        A binding speaks of its own namespace only: one that refers elsewhere is not of our making, and has no template (I22).
+        """
         reference = binding["spec"]["resource"]
+        if (reference.get("namespace") or "") != (binding["metadata"].get("namespace") or ""):
+            return None
         store = self.template_store(reference["apiVersion"], reference["kind"])
         return store.get(reference.get("namespace") or "", reference["name"]) if store else None
 

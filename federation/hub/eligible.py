@@ -46,7 +46,7 @@ async def check_hub(client: Client, hub_id: str, *, patience: float = PATIENCE) 
             await _remember(client, hub_id)
     except Forbidden as error:
         raise NotAHub(
-            f"whether this API server may be a hub cannot be found out ({error.message}). Run: kubectl apply -f deploy/"
+            f"whether this API server may be a hub cannot be found out ({error.message}). Run: kubectl apply --server-side -k deploy/"
         ) from error
     if runs_workloads:
         raise NotAHub(

@@ -17,7 +17,7 @@ from federation.hub.ownership import Ownership
 from federation.hub.settings import Settings
 from federation.hub.views import is_true
 from federation.kube.client import Client
-from federation.kube.credentials import Credentials, CredentialsError
+from federation.kube.credentials import Credentials, CredentialsError, token_of
 from federation.kube.discovery import Discovery
 from federation.kube.errors import ApiError, Forbidden
 from federation.kube.fence import FencedTransport
@@ -233,7 +233,11 @@ class Fleet:
         if secret is None:
             return
         data = secret.manifest().get("data") or {}
-        token = base64.b64decode(data.get("token") or "").decode()
+        try:
+            token = token_of(secret.manifest())
+        except CredentialsError as error:
+            log.warning("cluster %s: %s", name, error)
+            return
         ca = spec.get("caBundle") or data.get("ca.crt") or ""
         identity = (
             spec.get("apiEndpoint") or "",

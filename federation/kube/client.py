@@ -5,6 +5,7 @@ else goes back to the caller's queue. A lost reply to a write is the caller's to
 """
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ import orjson
 
 from federation.api.meta import FIELD_MANAGER, Manifest
 from federation.kube.discovery import AGGREGATED, Discovery, from_aggregated, from_resource_list
-from federation.kube.errors import ApiError, TooManyRequests, Unavailable, error_from
+from federation.kube.errors import ApiError, TooManyRequests, Unavailable, discreet, error_from
 from federation.kube.metrics import count_request
 from federation.kube.resource import Resource
 from federation.kube.transport import Response, Stream, Transport
@@ -28,6 +29,8 @@ APPLY_PATCH = "application/apply-patch+yaml"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
+_SECRETS = re.compile(r"/api/v1/(namespaces/[^/]+/)?secrets([/?]|$)")
+"""Paths of objects whose values must not show in what a server says of them (I16)."""
 _ATTEMPTS = 3
 _LONGEST_PAUSE = 5.0
 
@@ -252,6 +255,8 @@ class Client:
             if response.status < 400:
                 return response
             error = error_from(response.status, response.body, response.headers)
+            if method != "GET" and _SECRETS.match(path):
+                error = discreet(error)
             asked = isinstance(error, TooManyRequests | Unavailable) and error.retry_after is not None
             if not asked or attempt == _ATTEMPTS:
                 raise error

@@ -9,9 +9,10 @@ import base64
 import binascii
 import copy
 import os
+import re
 import ssl
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +20,8 @@ import yaml
 from kubernetes_asyncio.config.kube_config import KubeConfigLoader
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_BEARER = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+"""What a bearer token is made of (RFC 6750, section 2.1)."""
 
 
 class CredentialsError(Exception):
@@ -103,14 +106,11 @@ class Credentials:
         if not host or not token_file.exists():
             raise CredentialsError(f"not in a cluster: KUBERNETES_SERVICE_HOST or {token_file} is missing")
 
-        async def renew() -> str:
-            return f"Bearer {await asyncio.to_thread(token_file.read_text)}".strip()
-
         endpoint = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         ca_pem = ca_file.read_bytes()
         return cls(
             endpoint=endpoint, ssl_context=_context(endpoint, ca_pem, insecure=False),
-            authorization=f"Bearer {token_file.read_text().strip()}", renew=renew, ca_pem=ca_pem,
+            authorization=_token_in(token_file), renew=_reading(token_file), ca_pem=ca_pem,
         )  # fmt: skip
 
     @staticmethod
@@ -127,8 +127,13 @@ class Credentials:
         file = _kubeconfig_file(path)
         try:
             config = yaml.safe_load(file.read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise CredentialsError(f"kubeconfig {file} cannot be read: {str(error).splitlines()[0]}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise CredentialsError(f"kubeconfig {file} cannot be read ({type(error).__name__})") from error
+        except yaml.YAMLError as error:
+            # Neither the parser's words nor the line that it quotes: both may hold a token (I16).
+            mark = getattr(error, "problem_mark", None)
+            place = f" (line {mark.line + 1})" if mark is not None else ""
+            raise CredentialsError(f"kubeconfig {file} is not YAML{place}") from None
         return cls.from_kubeconfig_dict(config, context, source=str(file))
 
     @classmethod
@@ -144,11 +149,13 @@ class Credentials:
         certificate, key = _inline(user, "client-certificate", source), _inline(user, "client-key", source)
         if certificate and key and ssl_context is not None:
             _load_pair(ssl_context, certificate, key, source)
-        authorization, renew = "", None
+        authorization = ""
+        renew: Callable[[], Awaitable[str]] | None = None
         if user.get("token"):
             authorization = f"Bearer {user['token']}"
         elif user.get("tokenFile"):
-            authorization = f"Bearer {Path(user['tokenFile']).read_text().strip()}"
+            token_file = Path(user["tokenFile"])
+            authorization, renew = _token_in(token_file), _reading(token_file)
         elif user.get("username"):
             pair = f"{user['username']}:{user.get('password', '')}".encode()
             authorization = "Basic " + base64.b64encode(pair).decode()
@@ -158,6 +165,38 @@ class Credentials:
             endpoint=endpoint, ssl_context=ssl_context, authorization=authorization, renew=renew,
             proxy_url=cluster.get("proxy-url"), ca_pem=ca_pem, insecure=insecure,
         )  # fmt: skip
+
+
+def token_of(secret: Mapping[str, Any]) -> str:
+    """The bearer token under key `token` of a Secret, without the line break that `echo` leaves; empty if there is none.
+
+    Raises CredentialsError, which never quotes it, for what no request could carry.
+    """
+    raw = base64.b64decode((secret.get("data") or {}).get("token") or "")
+    token = raw.decode("ascii", errors="replace").strip()
+    if token and not _BEARER.fullmatch(token):
+        raise CredentialsError(
+            f"key token of Secret {secret['metadata']['name']} is no bearer token: it has other characters than letters,"
+            " digits and . _ ~ + / - ="
+        )
+    return token
+
+
+def _token_in(file: Path) -> str:
+    """The authorization that a token file gives now."""
+    try:
+        return f"Bearer {file.read_text().strip()}"
+    except (OSError, UnicodeDecodeError) as error:
+        raise CredentialsError(f"the token file {file} cannot be read ({type(error).__name__})") from error
+
+
+def _reading(file: Path) -> Callable[[], Awaitable[str]]:
+    """Read the token file again after a 401: whoever renews the token writes it there."""
+
+    async def renew() -> str:
+        return await asyncio.to_thread(_token_in, file)
+
+    return renew
 
 
 def _kubeconfig_file(path: str | None) -> Path:

@@ -11,9 +11,10 @@
     ├── TooManyRequests     429
     └── Unavailable         5xx, time-outs, connections that failed (status 0)
 
-Messages are the server's own words, never our request body (I16).
+Messages are the server's own words, never our request body (I16); `discreet` drops words that may quote it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -137,6 +138,29 @@ def error_from(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError
     return kind(
         status, reason or kind.__name__, message, retry_after=_retry_after(headers), causes=causes, details=details
     )
+
+
+_RIGHTS = re.compile(
+    r'[\w.]+( "[^"]*")? is forbidden: User "[^"]*" cannot \w+ resource "[^"]*" in API group "[^"]*"[^:]*'
+)
+"""The whole of what RBAC answers: who may not do what where."""
+
+
+def discreet(error: ApiError) -> ApiError:
+    """The same refusal of a write without the server's words: validation and webhooks quote what they refuse (I16).
+
+    The fields stay, and so does what RBAC says.
+    """
+    if isinstance(error, Forbidden) and _RIGHTS.fullmatch(error.message):
+        return error
+    fields = sorted({cause.field for cause in error.causes if cause.field})
+    at = f" at {', '.join(fields)}" if fields else ""
+    details = {key: value for key, value in (error.details or {}).items() if key in ("name", "group", "kind", "uid")}
+    return type(error)(
+        error.status, error.reason, f"{error.reason} ({error.status}){at}; the answer is not shown, it may quote the object",
+        retry_after=error.retry_after, causes=tuple(Cause(cause.field, cause.reason, "") for cause in error.causes),
+        details=details,
+    )  # fmt: skip
 
 
 def _status_object(body: bytes) -> dict[str, Any]:

@@ -144,8 +144,13 @@ def secret_name(cluster: str) -> str:
 
 async def store_token(hub: Client, cluster: str, *, token: str, ca_pem: bytes | None) -> None:
     """Write the Secret of a Cluster in the hub's own namespace, making the namespace if need be."""
-    with contextlib.suppress(AlreadyExists):
-        await hub.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}})
+    try:
+        await hub.get(NAMESPACES, SYSTEM_NAMESPACE)
+    except NotFound:
+        with contextlib.suppress(AlreadyExists):
+            await hub.create(
+                NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM_NAMESPACE}}
+            )
     data = {"token": base64.b64encode(token.encode()).decode()}
     if ca_pem:
         data["ca.crt"] = base64.b64encode(ca_pem).decode()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from federation.api.meta import SYSTEM_NAMESPACE, Manifest
 from federation.hub.conditions import condition
 from federation.kube.client import Client
-from federation.kube.credentials import Credentials, CredentialsError
+from federation.kube.credentials import Credentials, CredentialsError, token_of
 from federation.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from federation.kube.resource import CLUSTERS, SECRETS
 from federation.kube.transport import AioTransport, Transport
@@ -182,6 +182,10 @@ def credentials_of(cluster: Manifest, secret: Manifest) -> Credentials:
     """Credentials from a Cluster and its Secret. Raises CredentialsError, which names the field."""
     spec, data = cluster["spec"], secret.get("data") or {}
     endpoint, ca = spec.get("apiEndpoint") or "", spec.get("caBundle") or data.get("ca.crt")
+    if (spec.get("secretRef") or {}).get("namespace", SYSTEM_NAMESPACE) != SYSTEM_NAMESPACE:
+        raise CredentialsError(
+            f"spec.secretRef.namespace must be {SYSTEM_NAMESPACE}: a Secret of another namespace is never sent to a member"
+        )
     if not endpoint:
         raise CredentialsError("spec.apiEndpoint is empty; set it to the URL of the member's API server")
     if not data.get("token"):
@@ -192,11 +196,6 @@ def credentials_of(cluster: Manifest, secret: Manifest) -> Credentials:
         raise CredentialsError("spec.caBundle is not base64") from error
     insecure = bool(spec.get("insecureSkipTLSVerification"))
     return Credentials.from_token(endpoint, token_of(secret), ca_pem, insecure=insecure, proxy_url=spec.get("proxyURL"))
-
-
-def token_of(secret: Manifest) -> str:
-    """The bearer token of a Secret; empty if it has none."""
-    return base64.b64decode((secret.get("data") or {}).get("token") or "").decode()
 
 
 def renewal_time(claims: Claims, fraction: float) -> float:

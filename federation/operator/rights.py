@@ -1,7 +1,7 @@
 """What the hub's service account may do in a member: least rights, said before they are made. Pure.
 
-The usual kinds are what execute needs for everyday manifests. RBAC kinds, `escalate`, `impersonate` and `*` are given only
-when they are named, and nothing implies them.
+The usual kinds are what execute needs for everyday manifests. RBAC kinds, `escalate` and `impersonate` are given only when they
+are named, and nothing implies them. A wildcard is never given: `*` stands for the kinds that the member serves now, written out.
 """
 
 from collections.abc import Iterable
@@ -77,7 +77,7 @@ def allowed_rules(names: Iterable[str], discovery: Discovery) -> list[Rule]:
     rules: list[Rule] = []
     for name in names:
         if name == "*":
-            rules.append(Rule("*", ("*",), WRITE))
+            rules.extend(every_kind(discovery))
         elif name == "escalate":
             rules.append(Rule(RBAC_GROUP, ("clusterroles", "roles"), ("escalate", "bind")))
         elif name == "impersonate":
@@ -86,6 +86,15 @@ def allowed_rules(names: Iterable[str], discovery: Discovery) -> list[Rule]:
             found = find_resource(name, discovery)
             rules.append(Rule(found.group, (found.plural,), WRITE))
     return rules
+
+
+def every_kind(discovery: Discovery) -> list[Rule]:
+    """Rights to write each kind that the member serves, RBAC kinds left out: those are named, or not given."""
+    groups: dict[str, set[str]] = {}
+    for one in discovery.resources:
+        if one.group != RBAC_GROUP and one.verbs >= set(WRITE):
+            groups.setdefault(one.group, set()).add(one.plural)
+    return [Rule(group, tuple(sorted(names)), WRITE) for group, names in sorted(groups.items())]
 
 
 def find_resource(name: str, discovery: Discovery) -> Resource:

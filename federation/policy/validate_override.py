@@ -1,6 +1,6 @@
 """Validation of override policies: rules or the legacy fields, syntax of labels and pointers, one document format, values.
 
-Rules: karmada.md 1.7 (the reference forgets fieldOverrider in its test for legacy fields; here it counts).
+The border that no override crosses (I22) is judged by the paths that a policy names. Rules: karmada.md 1.7 (the reference forgets fieldOverrider in its test for legacy fields; here it counts).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from federation.api.override import (
     PlaintextOverrider,
     SubPatch,
 )
+from federation.policy.override.border import path_problem, reserved_problem
 from federation.policy.override.reference import is_digest, is_tag
 from federation.policy.syntax import label_key_problem, label_value_problem, pointer_problem
 from federation.policy.validate_selectors import affinity_violations, resource_selector_violations
@@ -57,12 +58,19 @@ def _overriders(overriders: Overriders, path: str) -> Iterator[Violation]:
     for index, operation in enumerate(overriders.plaintext or ()):
         where = f"{path}.plaintext[{index}]"
         yield from _pointer(operation.path, f"{where}.path")
+        yield from _border(path_problem(operation.path, operation.value), f"{where}.path")
         yield from _value(operation, where)
+
+
+def _border(problem: str | None, path: str) -> Iterator[Violation]:
+    if problem:
+        yield Violation("override-border", path, problem)
 
 
 def _image(image: ImageOverrider, path: str) -> Iterator[Violation]:
     if image.predicate is not None:
         yield from _pointer(image.predicate.path, f"{path}.predicate.path")
+        yield from _border(path_problem(image.predicate.path), f"{path}.predicate.path")
     if image.operator == "remove":
         return
     value = image.value or ""
@@ -83,6 +91,7 @@ def _is_version(value: str) -> bool:
 def _keys(overriders: Sequence[LabelAnnotationOverrider], path: str, *, values: bool) -> Iterator[Violation]:
     """Keys of labels and annotations have one syntax; only values of labels are restricted."""
     for index, overrider in enumerate(overriders):
+        yield from _border(reserved_problem(overrider.value), f"{path}[{index}].value")
         for key, value in overrider.value.items():
             where = f"{path}[{index}].value"
             problem = label_key_problem(key)
@@ -95,6 +104,7 @@ def _keys(overriders: Sequence[LabelAnnotationOverrider], path: str, *, values: 
 
 def _document(document: FieldOverrider, path: str) -> Iterator[Violation]:
     yield from _pointer(document.field_path, f"{path}.fieldPath")
+    yield from _border(path_problem(document.field_path), f"{path}.fieldPath")
     if bool(document.json_) == bool(document.yaml):
         given = "both are" if document.json_ else "neither is"
         yield Violation(

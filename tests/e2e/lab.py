@@ -223,7 +223,7 @@ class Process:
 
     def prepare(self) -> None:
         """Make the ServiceAccount with the rights of deploy/, and a kubeconfig with its token only."""
-        self.hub.run("apply", "--server-side", "-f", str(REPOSITORY / "deploy" / "hub-rbac.yaml"))
+        self.hub.run("apply", "--server-side", "-k", str(REPOSITORY / "deploy"))
         token = self.hub.run("create", "token", "federation-hub", "-n", "federation-system", "--duration=24h").strip()
         config = json.loads(self.hub.kubeconfig.read_text())
         config["users"][0]["user"] = {"token": token}
@@ -339,10 +339,12 @@ class Lab:
         """member1 and so on."""
         return self.members[f"member{number}"]
 
-    def fedctl(self, *arguments: str, fails: bool | int = False, timeout: float = 120) -> str:
-        """fedctl against the hub; its output. `fails`: True for any other code than 0, or the code."""
+    def fedctl(
+        self, *arguments: str, fails: bool | int = False, timeout: float = 120, kubeconfig: Path | None = None
+    ) -> str:
+        """fedctl against the hub, as its administrator or with `kubeconfig`; its output. `fails`: True for any code but 0, or the code."""
         command = [str(Path(sys.executable).parent / "fedctl"), *arguments]
-        environment = {**os.environ, "KUBECONFIG": str(self.hub.kubeconfig)}
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self.hub.kubeconfig)}
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment)
         right = done.returncode == fails if not isinstance(fails, bool) else (done.returncode != 0) == fails
         if not right:

@@ -1,13 +1,12 @@
 """Rendering of overrides: every rule that concerns an object on a cluster, each overrider in its fixed order.
 
 Order (karmada.md 1.1.10): image, command, args, labels, annotations, field, plaintext; each sees what those before it
-left. An override never changes which object it is: kind, name and namespace are the border that a namespace user cannot
-cross (I22).
+left. An override never changes which object it is, nor our marks on it: the border that a namespace user cannot cross (I22).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -15,6 +14,7 @@ from federation.api.meta import Manifest
 from federation.api.override import Overriders
 from federation.policy.facts import ClusterFacts, ObjectFacts
 from federation.policy.override import annotations, args, command, field, image, labels, plaintext
+from federation.policy.override.border import border
 from federation.policy.override.order import NAMESPACED_KIND, OverrideFacts, rules_for
 from federation.policy.override.rule import Rule
 
@@ -30,6 +30,11 @@ OVERRIDERS: Final[Mapping[str, Overrider]] = {
     plaintext.FIELD: plaintext.override,
 }
 """Every overrider by its field, in the order in which they apply."""
+
+CROSSED: Final = (
+    "an override must not change apiVersion, kind, or metadata other than labels and annotations, nor the federation's own"
+    " labels and annotations, nor (in an OverridePolicy) what a Role or RoleBinding grants; drop that operation"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +53,19 @@ def render_overrides(manifest: Manifest, cluster: ClusterFacts, policies: Sequen
     rules = list(rules_for(policies, _facts(manifest), cluster))
     if not rules:
         return Overridden(manifest=manifest, applied=[])
-    identity = _identity(manifest)
     # One copy for all rules: a round trip through text is several times faster than copy.deepcopy.
     result: Manifest = orjson.loads(orjson.dumps(manifest))
     secret = manifest["kind"] == "Secret"
     applied: list[str] = []
     for policy, index, written in rules:
         path = f"spec.overrideRules[{index}].overriders" if policy.spec.override_rules else "spec.overriders"
+        namespaced = policy.kind == NAMESPACED_KIND
+        fixed = border(manifest, namespaced=namespaced)
         rule = Rule(policy=describe(policy), index=index, path=path, secret=secret, applied=applied)
         for name, override in OVERRIDERS.items():
             result = override(result, written.overriders, rule)
-            if _identity(result) != identity:
-                rule.fail(name, "an override must not change apiVersion, kind, name or namespace; drop that operation")
+            if border(result, namespaced=namespaced) != fixed:
+                rule.fail(name, CROSSED)
     return Overridden(manifest=result, applied=applied)
 
 
@@ -79,10 +85,3 @@ def _facts(manifest: Manifest) -> ObjectFacts:
         name=metadata["name"],
         labels=metadata.get("labels") or {},
     )
-
-
-def _identity(manifest: Manifest) -> tuple[Any, ...]:
-    metadata = manifest.get("metadata")
-    if not isinstance(metadata, dict):
-        return ()
-    return (manifest.get("apiVersion"), manifest.get("kind"), metadata.get("name"), metadata.get("namespace"))
