@@ -152,7 +152,7 @@ class Credentials:
         authorization = ""
         renew: Callable[[], Awaitable[str]] | None = None
         if user.get("token"):
-            authorization = f"Bearer {user['token']}"
+            authorization = f"Bearer {_sound(str(user['token']), f'{source}: the token of the user')}"
         elif user.get("tokenFile"):
             token_file = Path(user["tokenFile"])
             authorization, renew = _token_in(token_file), _reading(token_file)
@@ -173,11 +173,14 @@ def token_of(secret: Mapping[str, Any]) -> str:
     Raises CredentialsError, which never quotes it, for what no request could carry.
     """
     raw = base64.b64decode((secret.get("data") or {}).get("token") or "")
-    token = raw.decode("ascii", errors="replace").strip()
+    return _sound(raw.decode("ascii", errors="replace").strip(), f"key token of Secret {secret['metadata']['name']}")
+
+
+def _sound(token: str, place: str) -> str:
+    """The token, if a request can carry it; `place` names it in the error, which never quotes it."""
     if token and not _BEARER.fullmatch(token):
         raise CredentialsError(
-            f"key token of Secret {secret['metadata']['name']} is no bearer token: it has other characters than letters,"
-            " digits and . _ ~ + / - ="
+            f"{place} is no bearer token: it has other characters than letters, digits and . _ ~ + / - ="
         )
     return token
 
@@ -185,7 +188,7 @@ def token_of(secret: Mapping[str, Any]) -> str:
 def _token_in(file: Path) -> str:
     """The authorization that a token file gives now."""
     try:
-        return f"Bearer {file.read_text().strip()}"
+        return f"Bearer {_sound(file.read_text().strip(), f'the token file {file}')}"
     except (OSError, UnicodeDecodeError) as error:
         raise CredentialsError(f"the token file {file} cannot be read ({type(error).__name__})") from error
 
