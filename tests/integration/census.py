@@ -1,7 +1,8 @@
 """What the process holds, counted: every live object of ours by class, and what its collections hold (I17).
 
 Nobody has to name a table for it to be counted: one that a later change adds is counted too. Left out is what is bounded
-by itself: the deletions that a store remembers, requests by method and status, what the brake let pass in its window.
+by itself: the deletions that a store remembers, requests by method and status, what the brake let pass in its window, the
+workers that wait at a queue.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from prometheus_client import REGISTRY
 
 from federation.sandbox import ApiServer
 
-BOUNDED = frozenset({"Store._deleted", "Client.requests", "Brake._paid"})
+BOUNDED = frozenset({"Store._deleted", "Client.requests", "Brake._paid", "WorkQueue._getters"})
 _OURS = ("federation.hub.", "federation.kube.", "federation.operator.")
 _SAMPLES, _PAUSE = 3, 0.05
 """What comes and goes with every probe is counted at its least."""
