@@ -28,9 +28,10 @@ from federation.hub.caches import HubCaches
 from federation.hub.clusters.controller import Clusters
 from federation.hub.collect.controller import Collect
 from federation.hub.detect.controller import Detect
-from federation.hub.eligible import NotAHub, check_hub
+from federation.hub.eligible import NotAHub, check_hub, hub_identity
 from federation.hub.execute.controller import Execute
 from federation.hub.fleet import Connect, Fleet
+from federation.hub.history import History
 from federation.hub.install import CrdsMissing, install_crds
 from federation.hub.kinds import Kinds
 from federation.hub.ownership import Ownership
@@ -82,13 +83,12 @@ class HubProcess:
         try:
             async with HealthServer(port=self.port, is_ready=self.ready.is_set, host=self.bind) as health:
                 log.info("serving /healthz /readyz /metrics on %s:%d", self.bind, health.port)
-                hub_id = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
-                await check_hub(client, hub_id)
+                await check_hub(client, (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"])
                 await install_crds(client)
                 ownership = Ownership(shards=await shard_count(client))
                 # What is late on the hub proves what it replaces and fails; so no margin is asked for.
                 fenced = FencedTransport(transport, held_for=ownership.certain_for, timeout=0)
-                await self._serve(client, Client(fenced, name="hub"), ownership, hub_id)
+                await self._serve(client, Client(fenced, name="hub"), ownership, await hub_identity(client))
         finally:
             await client.close()
 
@@ -101,13 +101,16 @@ class HubProcess:
             executes="execute" in self.roles, busy=fleet.busy,
         )  # fmt: skip
         clusters = Clusters(caches, fleet, self.settings)
+        history = History(caches, fleet, revision=lambda: ownership.revision)
         leading = Detect(caches, self.settings), Schedule(caches, fleet, self.settings), Collect(caches, self.settings)
         operator_stop = threading.Event()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run()) for run in (caches.run, kinds.run, fleet.run, clusters.run)]
             await caches.synced()
+            await history.check()  # before anything is written, and before any Lease is taken (decision 0005)
+            tasks.append(group.create_task(history.run(), name="history"))
             if "execute" in self.roles:
-                tasks.append(group.create_task(Execute(caches, fleet, self.settings).run(), name="execute"))
+                tasks.append(group.create_task(Execute(caches, fleet, self.settings, history).run(), name="execute"))
             _freeze()
             holding = group.create_task(self._hold(shards), name="leases")
             self.ready.set()

@@ -7,6 +7,7 @@ Values with spaces, quotes, `=` or nothing in them are quoted; a backslash escap
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 LINE_LIMIT = 512
 """Most UTF-8 bytes of one line."""
@@ -71,6 +72,28 @@ def _unquote(text: str) -> str:
     return re.sub(r"\\(.)", lambda match: _UNESCAPES.get(match[1], match[1]), text[1:-1], flags=re.DOTALL)
 
 
+class Moment(NamedTuple):
+    """A place in the hub's own history (decision 0005); a later one is greater.
+
+    `incarnation` counts the times that a human resumed a hub that had gone back; `revision` is the resourceVersion of the
+    newest federation Lease that the writer knew.
+    """
+
+    incarnation: int
+    revision: int
+
+    def __str__(self) -> str:
+        return f"{self.incarnation}.{self.revision}"
+
+
+def parse_moment(text: str) -> Moment | None:
+    """`1.48213`; None for anything else."""
+    incarnation, dot, revision = text.partition(".")
+    if not (dot and incarnation.isdigit() and revision.isdigit()):
+        return None
+    return Moment(int(incarnation), int(revision))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """What a member object says about us (DESIGN section 2): hub, binding, template, epoch of our last write, hash."""
@@ -81,13 +104,16 @@ class Mark:
     template_uid: str
     epoch: int
     hash: str
+    at: Moment | None = None
+    """When it was written, in the hub's history; None in a mark of an older version, which is never ahead of the hub."""
 
 
 def print_mark(mark: Mark) -> str:
     """The value of the mark annotation."""
-    return print_line({
+    fields = {
         "hub": mark.hub, "binding": mark.binding, "template": mark.template_uid, "epoch": str(mark.epoch), "hash": mark.hash,
-    })  # fmt: skip
+    }  # fmt: skip
+    return print_line({**fields, "at": str(mark.at)} if mark.at is not None else fields)
 
 
 def parse_mark(text: str) -> Mark | None:
@@ -100,6 +126,7 @@ def parse_mark(text: str) -> Mark | None:
             template_uid=fields["template"],
             epoch=int(fields["epoch"]),
             hash=fields["hash"],
+            at=parse_moment(fields.get("at", "")),
         )
     except (KeyError, ValueError):
         return None

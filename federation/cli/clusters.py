@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import click
 
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
-from federation.api.naming import short_hash
 from federation.cli.session import Refused
+from federation.hub.eligible import hub_identity
 from federation.hub.views import condition
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials
@@ -59,7 +59,7 @@ async def join(
             click.echo(f"In {name} the hub will be allowed (service account federation-system/federation-hub):")
             for line in describe(rules):
                 click.echo(f"  {line}")
-            await prepare_member(member, rules, hub_label=short_hash(hub_id))
+            await prepare_member(member, rules, hub_id=await hub_identity(hub))
         token = await request_token(member)
     finally:
         await member.close()

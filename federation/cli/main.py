@@ -12,6 +12,8 @@ from federation.cli.get import get_application, get_bindings, get_clusters
 from federation.cli.held import get_held
 from federation.cli.pin import pin as pin_shares
 from federation.cli.pin import seconds_of, shares_of
+from federation.cli.recovery import hub as hub_group
+from federation.cli.recovery import orphans, uninstall
 from federation.cli.render import render_for
 from federation.cli.session import (
     Options,
@@ -43,6 +45,11 @@ member_context = click.option("--context", "member_context", help="Context of th
 def main(context_: click.Context, kubeconfig: str | None, context: str | None) -> None:
     """Federation for Kubernetes: where things run, and why."""
     context_.obj = Options(kubeconfig, context)
+
+
+main.add_command(hub_group)
+main.add_command(orphans)
+main.add_command(uninstall)
 
 
 @main.command()

@@ -16,7 +16,10 @@ from federation.kube.resource import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES
 log = logging.getLogger(__name__)
 
 RECORD = "federation-hub"
-"""ConfigMap in `federation-system`: the UID of the hub that was found eligible."""
+"""ConfigMap in `federation-system`: the UID of the API server that was found eligible (`hub`), and the hub's identity (`id`).
+
+The identity outlives the API server: a hub that is rebuilt from git gets the old one back (`fedctl hub identity`).
+"""
 PROBE = "federation-hub-probe"
 PATIENCE, PERIOD = 3.0, 0.25
 """Seconds: a Deployment controller answers within a tenth of one (measured); how often we look."""
@@ -26,8 +29,28 @@ class NotAHub(Exception):
     """The API server may not serve as a hub; the message says why."""
 
 
+async def hub_identity(client: Client) -> str:
+    """The identity that marks and labels name: as recorded, else the UID of kube-system."""
+    try:
+        record = await client.get(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE)
+    except NotFound:
+        record = {}
+    recorded = str((record.get("data") or {}).get("id") or "").strip()
+    return recorded or str((await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"])
+
+
+async def write_record(client: Client, data: dict[str, str | None]) -> None:
+    """Set keys of the hub's ConfigMap, None removes one; makes the ConfigMap where it is missing."""
+    try:
+        await client.merge_patch(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE, {"data": data})
+    except NotFound:
+        kept = {key: value for key, value in data.items() if value is not None}
+        metadata = {"name": RECORD, "namespace": SYSTEM_NAMESPACE}
+        await client.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": kept})
+
+
 async def check_hub(client: Client, hub_id: str, *, patience: float = PATIENCE) -> None:
-    """Return if this API server may be a hub. Raises NotAHub."""
+    """Return if this API server, known by the UID of its kube-system, may be a hub. Raises NotAHub."""
     try:
         record = await client.get(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE)
     except NotFound:
@@ -43,7 +66,7 @@ async def check_hub(client: Client, hub_id: str, *, patience: float = PATIENCE) 
             raise
         await _clean(client, namespace=made and runs_workloads)
         if not runs_workloads:
-            await _remember(client, hub_id)
+            await _remember(client, hub_id, record)
     except Forbidden as error:
         raise NotAHub(
             f"whether this API server may be a hub cannot be found out ({error.message}). Run: kubectl apply --server-side -k deploy/"
@@ -101,10 +124,9 @@ async def _clean(client: Client, *, namespace: bool) -> None:
             await client.delete(NAMESPACES, SYSTEM_NAMESPACE)
 
 
-async def _remember(client: Client, hub_id: str) -> None:
-    record = {
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": RECORD, "namespace": SYSTEM_NAMESPACE}, "data": {"hub": hub_id},
-    }  # fmt: skip
-    await client.apply(CONFIG_MAPS, record)
+async def _remember(client: Client, hub_id: str, record: Manifest) -> None:
+    data: dict[str, str | None] = {"hub": hub_id}
+    if not (record.get("data") or {}).get("id"):
+        data["id"] = hub_id
+    await write_record(client, data)
     log.info("no workload controller runs behind this API server: it may be a hub")

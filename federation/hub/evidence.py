@@ -6,11 +6,26 @@ told apart: its objects are gone with it, but nobody asked for the copies to go.
 
 import enum
 from dataclasses import dataclass
+from typing import Protocol
 
 from federation.api.meta import Manifest
-from federation.hub.caches import HubCaches
+from federation.kube.client import Client
 from federation.kube.errors import ApiError, NotFound
-from federation.kube.resource import API_SERVICES, CRDS, NAMESPACES
+from federation.kube.resource import API_SERVICES, CRDS, NAMESPACES, Resource
+
+
+class Hub(Protocol):
+    """What is asked of the hub: `HubCaches`, or a command's own view."""
+
+    @property
+    def client(self) -> Client:
+        """The hub's API server."""
+
+    def resource_of(self, api_version: str, kind: str) -> Resource | None:
+        """The served resource of a kind."""
+
+    def definition_ends(self, resource: Resource) -> bool:
+        """Whether the CRD of a kind is being deleted."""
 
 
 class Standing(enum.Enum):
@@ -35,34 +50,34 @@ class Evidence:
     """The namespace is being deleted, so the object will go although it is still present."""
 
 
-async def template_evidence(caches: HubCaches, reference: Manifest) -> Evidence:
+async def template_evidence(hub: Hub, reference: Manifest) -> Evidence:
     """Read the template of a `binding.spec.resource` from the API server itself, never from a cache."""
-    resource = caches.resource_of(reference["apiVersion"], reference["kind"])
+    resource = hub.resource_of(reference["apiVersion"], reference["kind"])
     if resource is None:
-        return await _of_missing_kind(caches, reference)
+        return await _of_missing_kind(hub, reference)
     namespace = reference.get("namespace") or None
     try:
-        found = await caches.client.get(resource, reference["name"], namespace)
+        found = await hub.client.get(resource, reference["name"], namespace)
     except NotFound as error:
         # The API server names the object it misses; a missing kind is answered without a name.
         if (error.details or {}).get("name") == reference["name"]:
-            return Evidence(Standing.UNDEFINED if caches.definition_ends(resource) else Standing.GONE)
-        return await _of_missing_kind(caches, reference)
+            return Evidence(Standing.UNDEFINED if hub.definition_ends(resource) else Standing.GONE)
+        return await _of_missing_kind(hub, reference)
     except ApiError:
         return Evidence(Standing.UNKNOWN)
     metadata = found["metadata"]
     standing = Standing.TERMINATING if "deletionTimestamp" in metadata else Standing.PRESENT
-    ends = standing is Standing.PRESENT and namespace is not None and await _namespace_ends(caches, namespace)
+    ends = standing is Standing.PRESENT and namespace is not None and await _namespace_ends(hub, namespace)
     return Evidence(standing, metadata["uid"], ends)
 
 
-async def _of_missing_kind(caches: HubCaches, reference: Manifest) -> Evidence:
+async def _of_missing_kind(hub: Hub, reference: Manifest) -> Evidence:
     """Undefined only where the API server itself says that no CRD defines the kind, and that it made the group for CRDs."""
     group, _, version = reference["apiVersion"].rpartition("/")
     if not group:
         return Evidence(Standing.UNKNOWN)
     try:
-        service = await caches.client.get(API_SERVICES, f"{version}.{group}")
+        service = await hub.client.get(API_SERVICES, f"{version}.{group}")
         # `true`: kept by the API server for CRDs; `onstart`: built in; without it: an aggregated API, which may be down.
         kept = (service["metadata"].get("labels") or {}).get("kube-aggregator.kubernetes.io/automanaged")
     except NotFound:
@@ -72,18 +87,27 @@ async def _of_missing_kind(caches: HubCaches, reference: Manifest) -> Evidence:
     if kept != "true":
         return Evidence(Standing.UNKNOWN)
     try:
-        definitions = [crd["spec"] for crd in (await caches.client.list(CRDS)).items]
+        definitions = [crd["spec"] for crd in (await hub.client.list(CRDS)).items]
     except ApiError:
         return Evidence(Standing.UNKNOWN)
     defined = any((one["group"], one["names"]["kind"]) == (group, reference["kind"]) for one in definitions)
     return Evidence(Standing.UNKNOWN if defined else Standing.UNDEFINED)
 
 
-async def _namespace_ends(caches: HubCaches, namespace: str) -> bool:
+async def _namespace_ends(hub: Hub, namespace: str) -> bool:
     try:
-        found = await caches.client.get(NAMESPACES, namespace)
+        found = await hub.client.get(NAMESPACES, namespace)
     except NotFound:
         return True
     except ApiError:
         return False
+    return "deletionTimestamp" in found["metadata"]
+
+
+async def kind_goes(client: Client, resource: Resource) -> bool:
+    """Whether the definition of one of our own kinds is gone or going. Raises ApiError while that is unknown."""
+    try:
+        found = await client.get(CRDS, f"{resource.plural}.{resource.group}")
+    except NotFound:
+        return True
     return "deletionTimestamp" in found["metadata"]

@@ -111,6 +111,11 @@ class Member:
         store = self.store(kind)
         return store.by_index(BY_BINDING, binding_hash) if store else []
 
+    def copies(self) -> Iterator[tuple[Resource, Cached]]:
+        """All our copies of all watched kinds as last seen."""
+        for resource, store in self._stores.items():
+            yield from ((resource, entry) for entry in store.values())
+
     def watch(self, kind: KindKey, handler: Callable[[Resource, Change], None]) -> None:
         """Watch our copies of a kind, once; a kind that the member does not serve is left for a later discovery."""
         resource = self.resource_of(kind)

@@ -15,13 +15,14 @@ from typing import Any
 import orjson
 
 from federation.api.meta import API_VERSION, SYSTEM_NAMESPACE, Manifest
+from federation.api.naming import short_hash
 from federation.kube.client import Client
 from federation.kube.errors import AlreadyExists, NotFound
 from federation.kube.resource import CLUSTERS, NAMESPACES, SECRETS, SERVICE_ACCOUNTS, Resource
 from federation.operator.rights import RBAC_GROUP, SERVICE_ACCOUNT, Rule, merged, token_rule
 
 JOINED_BY_LABEL = "federation.dev/joined-by"
-"""On our Namespace in a member: the hash of the hub's id."""
+"""On our Namespace in a member: the hash of the hub's id; as an annotation the id itself."""
 CLUSTER_LABEL = "federation.dev/cluster"
 """On a Secret that `fedctl join` made: the name of its Cluster."""
 TOKEN_SECONDS = 24 * 3600
@@ -68,9 +69,27 @@ def known_ids(cluster: Manifest) -> set[str]:
     return {one for one in found if one}
 
 
-async def prepare_member(client: Client, rules: Sequence[Rule], *, hub_label: str) -> None:
-    """Make, or bring up to date, Namespace, service account and rights in a member. Idempotent."""
-    namespace = await _namespace(client, hub_label)
+async def check_owner(client: Client, *, hub_id: str) -> None:
+    """Refuse a member that another hub has joined: its copies would be nobody's. Raises JoinRefused."""
+    try:
+        metadata = (await client.get(NAMESPACES, SYSTEM_NAMESPACE))["metadata"]
+    except NotFound:
+        return
+    label = (metadata.get("labels") or {}).get(JOINED_BY_LABEL) or ""
+    if not label or label == short_hash(hub_id) or "deletionTimestamp" in metadata:
+        return
+    other = (metadata.get("annotations") or {}).get(JOINED_BY_LABEL) or f"with hash {label}"
+    raise JoinRefused(
+        f"this cluster belongs to hub {other}, this hub is {hub_id}. If this hub was rebuilt in its place, give it the old"
+        f" identity before any cluster joins: fedctl hub identity {other}. If that hub is gone for good: kubectl delete"
+        f" namespace {SYSTEM_NAMESPACE} in the member, and join again; its copies there stay, and are refused by name"
+    )
+
+
+async def prepare_member(client: Client, rules: Sequence[Rule], *, hub_id: str) -> None:
+    """Make, or bring up to date, Namespace, service account and rights in a member. Idempotent. Raises JoinRefused."""
+    await check_owner(client, hub_id=hub_id)
+    namespace = await _namespace(client, hub_id)
     owner = [{"apiVersion": "v1", "kind": "Namespace", "name": SYSTEM_NAMESPACE, "uid": namespace["metadata"]["uid"]}]
     subject = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": SYSTEM_NAMESPACE}
     cluster_wide = {"name": SERVICE_ACCOUNT, "ownerReferences": owner}
@@ -84,11 +103,14 @@ async def prepare_member(client: Client, rules: Sequence[Rule], *, hub_label: st
     await client.apply(ROLE_BINDINGS, _rbac("RoleBinding", inside, roleRef=_reference("Role"), subjects=[subject]))
 
 
-async def _namespace(client: Client, hub_label: str) -> Manifest:
+async def _namespace(client: Client, hub_id: str) -> Manifest:
     """Our Namespace in the member; one that an earlier leave is still taking away is waited for."""
     wanted = {
         "apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": SYSTEM_NAMESPACE, "labels": {JOINED_BY_LABEL: hub_label}},
+        "metadata": {
+            "name": SYSTEM_NAMESPACE, "labels": {JOINED_BY_LABEL: short_hash(hub_id)},
+            "annotations": {JOINED_BY_LABEL: hub_id},
+        },
     }  # fmt: skip
     for _ in range(ENDING_SECONDS * 2):
         found = await client.apply(NAMESPACES, wanted)

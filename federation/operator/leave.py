@@ -10,6 +10,7 @@ import time
 
 from federation.api.meta import API_VERSION, LEAVE_ANNOTATION, SYSTEM_NAMESPACE, Manifest
 from federation.hub.conditions import timestamp
+from federation.hub.evidence import kind_goes
 from federation.kube.client import Client
 from federation.kube.errors import AlreadyExists, ApiError, NotFound
 from federation.kube.resource import (
@@ -34,6 +35,10 @@ INVENTORY = 10
 
 async def leave(hub: Client, name: str, *, hub_label: str) -> None:
     """Return once the Cluster may go."""
+    if await kind_goes(hub, CLUSTERS):
+        # Our definitions are taken away: nobody asked for the copies to go, and a later join finds its rights (I21).
+        log.warning("cluster %s goes with its definition; nothing in the member is touched", name)
+        return
     calm = 0
     while True:
         try:

@@ -15,11 +15,11 @@ import kopf
 
 from federation.api.meta import CLUSTER_FINALIZER, GROUP, VERSION
 from federation.api.naming import short_hash
+from federation.hub.eligible import hub_identity
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials
 from federation.kube.errors import ApiError
 from federation.kube.transport import AioTransport
-from federation.operator.join import cluster_id
 from federation.operator.leave import leave
 from federation.operator.lifecycle import RETRY, Lifecycle
 
@@ -111,7 +111,7 @@ def _registry(hub: Client, lifecycle: Lifecycle, credentials: Credentials) -> ko
     @kopf.on.delete(GROUP, VERSION, "clusters", registry=registry)
     async def depart(name: str, **_: Any) -> None:
         try:
-            await leave(hub, name, hub_label=short_hash(await cluster_id(hub)))
+            await leave(hub, name, hub_label=short_hash(await hub_identity(hub)))
         except ApiError as error:
             raise kopf.TemporaryError(str(error), delay=2) from error
 

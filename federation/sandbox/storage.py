@@ -33,6 +33,14 @@ class Event:
 Listener = Callable[[Event], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that was stored at one version; objects are shared, as they never change in place."""
+
+    version: int
+    objects: dict[Collection, dict[tuple[str, str], Manifest]]
+
+
 class Storage:
     """All objects of one server."""
 
@@ -106,6 +114,23 @@ class Storage:
         """Objects with an owner reference to the uid."""
         found = [(address, self.get(address)) for address in sorted(self._dependents.get(uid, ()))]
         return [(address, manifest) for address, manifest in found if manifest is not None]
+
+    def snapshot(self) -> Snapshot:
+        """What is stored now, as a backup of etcd has it."""
+        return Snapshot(self.version, {collection: dict(kept) for collection, kept in self._objects.items()})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot, resourceVersions too; nobody who watches is told."""
+        self.version = snapshot.version
+        self._objects.clear()
+        self._uids.clear()
+        self._dependents.clear()
+        for collection, kept in snapshot.objects.items():
+            self._objects[collection] = dict(kept)
+            for (namespace, name), manifest in kept.items():
+                self._index(Address(collection, namespace, name), None, manifest)
+        self._forgotten.clear()
+        self.compact()
 
     def compact(self) -> None:
         """Forget all events: watches from before now are too old."""

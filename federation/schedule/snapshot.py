@@ -38,8 +38,9 @@ class BindingView:
     """A template with its placement, and what was decided before."""
 
     key: str
+    """Namespace and name of the binding; breaks ties between equal clusters, also when the template is made again."""
     uid: str
-    """UID of the template; also breaks ties between equal clusters."""
+    """UID of the template."""
     api_version: str
     kind: str
     namespace: str = ""

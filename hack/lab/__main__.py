@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import click
 
@@ -119,6 +120,26 @@ def stop(clusters: ClusterSet | KindSet, cluster: str) -> None:
 def start(clusters: ClusterSet | KindSet, cluster: str) -> None:
     """Start a stopped cluster again."""
     clusters.start(cluster)
+
+
+@main.command()
+@click.argument("cluster")
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, path_type=Path))
+@click.pass_obj
+def snapshot(clusters: ClusterSet | KindSet, cluster: str, file: Path) -> None:
+    """Keep what a cluster stores in a file, as a backup of etcd does; it is down meanwhile."""
+    clusters.snapshot(cluster, file)
+    say(f"{cluster} is kept in {file}")
+
+
+@main.command()
+@click.argument("cluster")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def restore(clusters: ClusterSet | KindSet, cluster: str, file: Path) -> None:
+    """Put a cluster back to a snapshot; everything since is forgotten."""
+    clusters.restore(cluster, file)
+    say(f"{cluster} is as it was in {file}")
 
 
 def hoisted(words: list[str]) -> list[str]:

@@ -239,6 +239,17 @@ class KindSet:
         """Stop one cluster; its data stays."""
         self._cluster(name).stop()
 
+    def snapshot(self, name: str, file: Path) -> None:
+        """Refused: etcd of a kind cluster lives in its container. Raises NotReady."""
+        raise NotReady(
+            f"{name}: snapshot and restore work with local clusters only; run hack/clusters --provider local, or use etcdctl in"
+            f" the container {self._cluster(name).container} ({file.name} was not written)"
+        )
+
+    def restore(self, name: str, file: Path) -> None:
+        """Refused as `snapshot`. Raises NotReady."""
+        self.snapshot(name, file)
+
     def start(self, name: str) -> None:
         """Start a stopped cluster again."""
         cluster = self._cluster(name)

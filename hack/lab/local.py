@@ -6,8 +6,10 @@ and (in a member) the ServiceAccount of namespace default, without which pods ar
 
 import http.client
 import json
+import shutil
 import signal
 import ssl
+import tarfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -122,6 +124,19 @@ class LocalCluster:
         end([process for name, process in self.processes.items() if name != "etcd"])
         end([process for name, process in self.processes.items() if name == "etcd"])
         self._save()
+
+    def snapshot(self, file: Path) -> None:
+        """Copy what etcd stores into `file`. The cluster must be stopped: etcd writes its files whenever it runs."""
+        with tarfile.open(file, "w:gz") as archive:
+            archive.add(self.directory / "etcd", arcname="etcd")
+
+    def restore(self, file: Path) -> None:
+        """Put an earlier copy in the place of what etcd stores. The cluster must be stopped. Raises NotReady."""
+        with tarfile.open(file) as archive:
+            if "etcd" not in archive.getnames():
+                raise NotReady(f"{file} holds no snapshot of hack/clusters")
+            shutil.rmtree(self.directory / "etcd", ignore_errors=True)
+            archive.extractall(self.directory, filter="data")
 
     def kill(self) -> None:
         """SIGKILL for every process, as after a crash of the machine; data and ports stay."""

@@ -72,6 +72,22 @@ class ClusterSet:
         """End the processes of one cluster; its data stays."""
         self.cluster(name).stop()
 
+    def snapshot(self, name: str, file: Path) -> None:
+        """Keep what one cluster stores in a file; it is stopped for that, and started again."""
+        self.stop(name)
+        try:
+            self.cluster(name).snapshot(file)
+        finally:
+            self.start(name)
+
+    def restore(self, name: str, file: Path) -> None:
+        """Put one cluster back to a snapshot, objects and resourceVersions; everything since is forgotten."""
+        self.stop(name)
+        try:
+            self.cluster(name).restore(file)
+        finally:
+            self.start(name)
+
     def start(self, name: str) -> None:
         """Start a stopped cluster again, on the same ports."""
         cluster = self._cluster(name, binaries(minor=self._minor()))

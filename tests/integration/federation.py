@@ -18,8 +18,10 @@ from federation.hub.caches import HubCaches
 from federation.hub.clusters.controller import Clusters
 from federation.hub.collect.controller import Collect
 from federation.hub.detect.controller import Detect
+from federation.hub.eligible import hub_identity
 from federation.hub.execute.controller import Execute
 from federation.hub.fleet import Fleet
+from federation.hub.history import History
 from federation.hub.install import install_crds
 from federation.hub.kinds import Kinds
 from federation.hub.schedule.controller import Schedule
@@ -81,6 +83,8 @@ class Federation:
         self.works: Callable[[str, Manifest], bool] = lambda _cluster, _workload: True
         """(cluster, workload) -> whether its pods become ready."""
         self.client = self.hub.client(field_manager="user")
+        self.patience = 0.3
+        """Seconds that a start waits for members that do not answer."""
         self._running: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
 
@@ -131,6 +135,11 @@ class Federation:
             waiting.cancel()
             await self._running
 
+    @property
+    def running(self) -> bool:
+        """Whether the controllers run."""
+        return self._running is not None and not self._running.done()
+
     async def kill(self) -> None:
         """End the controllers at once, wherever they are."""
         if self._running is not None:
@@ -151,19 +160,22 @@ class Federation:
 
     async def _serve(self, ready: asyncio.Event) -> None:
         client = Client(self.hub.transport(), name="hub")
-        hub_id = (await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"]
-        caches = HubCaches(client, hub_id=hub_id)
+        caches = HubCaches(client, hub_id=await hub_identity(client))
         kinds = Kinds(caches, self.settings)
         fleet = Fleet(caches, self.settings, connect=self.connect)
+        history = History(caches, fleet, patience=self.patience, period=0.05)
         runs = [
-            caches.run, kinds.run, fleet.run, Detect(caches, self.settings).run, Schedule(caches, fleet, self.settings).run,
-            Execute(caches, fleet, self.settings).run, Collect(caches, self.settings).run,
+            history.run, Detect(caches, self.settings).run, Schedule(caches, fleet, self.settings).run,
+            Execute(caches, fleet, self.settings, history).run, Collect(caches, self.settings).run,
             Clusters(caches, fleet, self.settings).run,
         ]  # fmt: skip
         async with asyncio.TaskGroup() as group:
-            for run in runs:
+            for run in (caches.run, kinds.run, fleet.run):
                 group.create_task(run())
             await caches.synced()
+            await history.check()
+            for run in runs:
+                group.create_task(run())
             ready.set()
 
     async def _settle(self) -> None:

@@ -28,7 +28,7 @@ async def test_an_api_server_without_workload_controllers_may_be_a_hub_and_a_res
     await check_hub(server.client(), "uid-1", patience=0.05)
     assert server.objects("apps/v1", "Deployment") == []
     record = await server.client().get(CONFIG_MAPS, RECORD, SYSTEM)
-    assert record["data"] == {"hub": "uid-1"}
+    assert record["data"] == {"hub": "uid-1", "id": "uid-1"}
     before = len(server.requests)
     await check_hub(server.client(), "uid-1", patience=0.05)
     assert [entry.method for entry in server.requests[before:]] == ["GET"]

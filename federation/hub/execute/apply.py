@@ -5,6 +5,7 @@ delete and every apply that lowers replicas asks the brake first (I15); this is 
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from federation.api.lines import parse_line
@@ -41,6 +42,14 @@ class Stopped:
     verdict: Verdict
 
 
+Permit = Callable[[Plan, Manifest], Plan]
+"""(plan, what the member has) -> the plan, or one that waits: asked where a create finds an object of ours."""
+
+
+def _always(plan: Plan, _observed: Manifest) -> Plan:
+    return plan
+
+
 class Applier:
     """Takes the steps that `decide` planned."""
 
@@ -50,7 +59,7 @@ class Applier:
 
     async def take(
         self, member: Member, reference: Manifest, plan: Plan, *, template: Manifest, binding: Manifest, hub_id: str,
-        cause: Cause,
+        cause: Cause, permit: Permit = _always,
     ) -> Result:  # fmt: skip
         """Take one step. `cause`: why, if it is destructive. Raises ApiError as the member answered; see `explain`."""
         resource = member.resource_of((reference["apiVersion"], reference["kind"]))
@@ -64,7 +73,14 @@ class Applier:
             await self.unmark(member, resource, plan.manifest)
         elif plan.step is Step.CREATE and plan.manifest is not None:
             return await self._create(
-                member, resource, plan.manifest, template=template, binding=binding, hub_id=hub_id, cause=cause
+                member,
+                resource,
+                plan.manifest,
+                template=template,
+                binding=binding,
+                hub_id=hub_id,
+                cause=cause,
+                permit=permit,
             )
         elif plan.step is Step.APPLY and plan.manifest is not None:
             found = member.copy((reference["apiVersion"], reference["kind"]), namespace or "", name)
@@ -139,6 +155,7 @@ class Applier:
         binding: Manifest,
         hub_id: str,
         cause: Cause,
+        permit: Permit,
     ) -> Result:
         namespace, name = desired["metadata"].get("namespace"), desired["metadata"]["name"]
         try:
@@ -157,7 +174,9 @@ class Applier:
                 )
                 if plan.step is Step.REFUSE or plan.manifest is None:
                     return Result(refused=plan)
-            plan = apply_over(retain(desired, found), found)
+            plan = permit(apply_over(retain(desired, found), found), found)
+            if plan.step is Step.WAIT:
+                return Result(refused=plan)
             return await self._apply(member, resource, plan, found, binding=binding, cause=cause)
         return self._result(member, resource, desired, created)
 

@@ -17,6 +17,11 @@ def ended(binding: Manifest) -> Cause:
     return Cause(f"deleted {place}", f"templates deleted {_where(place)}")
 
 
+def swept(cluster: str) -> Cause:
+    """No binding leads to the copy, and its template is gone: found when its member returned."""
+    return Cause(f"swept {cluster}", f"templates deleted while {cluster} was away")
+
+
 def cause_of(
     binding: Manifest, plan: Plan, observed: Manifest | None, *, cluster: Cached | None, policy: Cached | None
 ) -> Cause:

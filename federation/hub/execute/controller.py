@@ -8,12 +8,14 @@ left after three overwrites in a minute, and the binding says who.
 import asyncio
 import logging
 import time
+from functools import partial
 
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
 from federation.hub.brake import Brake, Gate
 from federation.hub.caches import BindingKey, HubCaches
-from federation.hub.execute.apply import Applier
+from federation.hub.evidence import kind_goes
+from federation.hub.execute.apply import Applier, Permit
 from federation.hub.execute.causes import cause_of
 from federation.hub.execute.decide import (
     Identity,
@@ -30,17 +32,20 @@ from federation.hub.execute.diff import contested, residue
 from federation.hub.execute.ending import Endings
 from federation.hub.execute.namespaces import Namespaces
 from federation.hub.execute.patience import Patience
+from federation.hub.execute.permit import permitted
 from federation.hub.execute.render import render
 from federation.hub.execute.report import Outcome, held_outcome
 from federation.hub.execute.reporter import Reporter
+from federation.hub.execute.sweep import Sweep
 from federation.hub.fleet import Fleet, KindKey, Member
 from federation.hub.held import APPROVALS, HELD
+from federation.hub.history import History
 from federation.hub.settings import Settings
 from federation.hub.views import cluster_facts, decision_of, is_divided, leaves_at_once, object_facts, override_facts
 from federation.kube.errors import ApiError, Conflict
 from federation.kube.fence import Fenced
 from federation.kube.queue import Lane, WorkQueue
-from federation.kube.resource import Resource
+from federation.kube.resource import CLUSTERS, Resource
 from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
 from federation.policy.override import OverrideError, OverrideFacts
@@ -60,20 +65,26 @@ _EARLY = frozenset({"NotJoined", "Unknown"})
 class Execute:
     """The execute controller."""
 
-    def __init__(self, caches: HubCaches, fleet: Fleet, settings: Settings, *, gate: Gate | None = None) -> None:
+    def __init__(
+        self, caches: HubCaches, fleet: Fleet, settings: Settings, history: History, *, gate: Gate | None = None
+    ) -> None:
         """`gate` is asked before every destructive write; default: the brake."""
         self._caches = caches
         self._fleet = fleet
         self._ownership = fleet.ownership
         self._settings = settings
+        self._history = history
         self._queue: WorkQueue[CopyKey] = WorkQueue()
         self._steps_ahead: dict[BindingKey, set[str]] = {}
         """Clusters of a binding that are queued by one change: a report waits for them, at most one window."""
-        self._namespaces = Namespaces(caches, fleet)
+        self._namespaces = Namespaces(caches, fleet, history)
         self._applier = Applier(self._namespaces, gate or Brake(caches, fleet, settings))
         self._reporter = Reporter(caches, fleet, settings, steps_ahead=self._steps_ahead.__contains__)
-        self._endings = Endings(caches, fleet, self._applier, note=self._reporter.note)
+        self._endings = Endings(caches, fleet, self._applier, history, note=self._reporter.note)
+        self._sweep = Sweep(caches, fleet, self._applier, history)
         self._patience = Patience()
+        self._kind_goes_of: dict[str, bool] = {}
+        """UID of a Cluster that is being deleted -> whether that is because its definition is."""
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -89,6 +100,7 @@ class Execute:
         self._fleet.on_object(self._copy_changed)
         self._fleet.on_state(self._member_changed)
         self._ownership.on_change(self._shards_changed)
+        self._history.on_change(self._history_changed)
         async with asyncio.TaskGroup() as group:
             workers = self._settings.workers
             group.create_task(
@@ -96,6 +108,7 @@ class Execute:
             )
             group.create_task(self._reporter.run(), name="report")
             group.create_task(self._endings.run(), name="endings")
+            group.create_task(self._sweep.run(), name="sweep")
             group.create_task(self._namespaces.run(), name="namespaces")
 
     def _enqueue(self, binding: Manifest, *, lane: Lane = Lane.USER) -> None:
@@ -198,7 +211,11 @@ class Execute:
     def _member_changed(self, member: Member) -> None:
         self._enqueue_cluster(member.name)
 
-    def _copy_changed(self, member: Member, _resource: Resource, change: Change) -> None:
+    def _history_changed(self) -> None:
+        for entry in self._caches.all_bindings():
+            self._enqueue(entry.manifest(), lane=Lane.RESYNC)
+
+    def _copy_changed(self, member: Member, resource: Resource, change: Change) -> None:
         old, new = change.old, change.new
         entry = new or old
         mark = mark_of({"metadata": {"annotations": entry.annotations}}) if entry else None
@@ -208,6 +225,8 @@ class Execute:
         self._reporter.add((namespace, name))
         binding = self._caches.binding((namespace, name))
         if binding is None:
+            if new is not None:
+                self._sweep.add(member, resource, new)
             return
         if new is None and binding.deleting:
             self._endings.add((namespace, name))
@@ -264,6 +283,8 @@ class Execute:
             return Outcome(epoch=decision.epoch, generation=template.generation, gone=True), None
         # A cluster that leaves keeps its copy until the decision drops it: make before break holds for `leave` as well.
         leaving = entry is None or leaves_at_once(entry.manifest())
+        if entry is not None and entry.deleting and await self._kind_goes(entry):
+            return None, None
         if cluster not in decision.targets or leaving:
             keep = bool(binding["spec"].get("preserveResourcesOnDeletion")) or (entry is not None and _keeps(entry))
             plan = plan_dropped(identity=identity, member=state, keep=keep)
@@ -286,17 +307,26 @@ class Execute:
             plan = plan_target(
                 identity=identity, rendering=rendering, template=body, epoch=decision.epoch, member=state,
                 at_least=decision.returned.get(cluster, 0),
-                kept=noted.kept if noted and not noted.reason else kept,
+                kept=noted.kept if noted and not noted.reason else kept, at=self._history.stamp(),
             )  # fmt: skip
             if plan.step is Step.NOTHING:
                 self._patience.known(key[:2], cluster)
                 return _outcome(
                     decision.epoch, template, hash=rendering.hash, kept=residue(list(plan.differences))
                 ), None
-        return await self._take(key, binding, template, decision.epoch, state, plan)
+        permit = partial(permitted, epoch=decision.epoch, behind=self._history.behind)
+        plan = permit(plan, state.observed)
+        return await self._take(key, binding, template, decision.epoch, state, plan, permit)
 
     async def _take(
-        self, key: CopyKey, binding: Manifest, template: Cached, epoch: int, state: MemberState, plan: Plan
+        self,
+        key: CopyKey,
+        binding: Manifest,
+        template: Cached,
+        epoch: int,
+        state: MemberState,
+        plan: Plan,
+        permit: Permit,
     ) -> tuple[Outcome | None, float | None]:
         now = time.monotonic()
         if plan.step is Step.NOTHING:
@@ -324,7 +354,14 @@ class Execute:
         )  # fmt: skip
         try:
             result = await self._applier.take(
-                member, reference, plan, template=body, binding=binding, hub_id=self._caches.hub_id, cause=cause
+                member,
+                reference,
+                plan,
+                template=body,
+                binding=binding,
+                hub_id=self._caches.hub_id,
+                cause=cause,
+                permit=permit,
             )
         except Fenced:
             return None, 1.0  # our lease is not certain: another process may be about to do it
@@ -342,6 +379,12 @@ class Execute:
             return None, None  # the watch tells when it is gone
         return _outcome(epoch, template, hash=result.hash, kept=result.kept), None
 
+    async def _kind_goes(self, cluster: Cached) -> bool:
+        """Whether a Cluster is deleted only because its definition is: then nobody asked for its copies to go (I21)."""
+        if cluster.uid not in self._kind_goes_of:
+            self._kind_goes_of[cluster.uid] = await kind_goes(self._caches.client, CLUSTERS)
+        return self._kind_goes_of[cluster.uid]
+
     def _overrides(self, template: Manifest) -> list[OverrideFacts]:
         namespace = template["metadata"].get("namespace") or ""
         return [override_facts(entry.manifest()) for entry in self._caches.overrides_for(namespace)]
@@ -357,7 +400,7 @@ class Execute:
             joined=True,
             reachable=member.reachable,
             serves=member.resource_of(kind) is not None,
-            knows=member.knows(kind),
+            knows=member.knows(kind) and self._history.knows(member),
             observed=_body(copy, reference) if copy else None,
             error=member.trouble(kind),
         )

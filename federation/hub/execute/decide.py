@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from federation.api.binding import Decision
-from federation.api.lines import Mark, parse_mark, print_mark
+from federation.api.lines import Mark, Moment, parse_mark, print_mark
 from federation.api.meta import BINDING_LABEL, HUB_LABEL, MARK_ANNOTATION, Manifest
 from federation.api.naming import short_hash
 from federation.hub.execute.diff import Difference, diff, residue
@@ -76,10 +76,17 @@ class Identity:
         return f"{self.namespace}/{self.name}"
 
 
-def marked(rendering: Rendering, identity: Identity, *, template_uid: str, epoch: int) -> Manifest:
+def marked(
+    rendering: Rendering, identity: Identity, *, template_uid: str, epoch: int, at: Moment | None = None
+) -> Manifest:
     """The rendering with our marks: full reference in one annotation, hashes in labels (DESIGN section 5)."""
     mark = Mark(
-        hub=identity.hub_id, binding=identity.binding, template_uid=template_uid, epoch=epoch, hash=rendering.hash
+        hub=identity.hub_id,
+        binding=identity.binding,
+        template_uid=template_uid,
+        epoch=epoch,
+        hash=rendering.hash,
+        at=at,
     )
     metadata = dict(rendering.manifest["metadata"])
     metadata["labels"] = {
@@ -130,6 +137,7 @@ def plan_target(
     member: MemberState,
     kept: str,
     at_least: int = 0,
+    at: Moment | None = None,
 ) -> Plan:
     """The step for a cluster that the decision names.
 
@@ -139,7 +147,7 @@ def plan_target(
     blocked = _blocked(member)
     if blocked is not None:
         return blocked
-    desired = marked(rendering, identity, template_uid=template["metadata"]["uid"], epoch=epoch)
+    desired = marked(rendering, identity, template_uid=template["metadata"]["uid"], epoch=epoch, at=at)
     observed = member.observed
     if observed is None:
         return Plan(step=Step.CREATE, manifest=desired)

@@ -3,6 +3,10 @@
 Cases, by a quorum read of the template: gone or terminating: copies are deleted (unmarked where the user asked to keep
 them, or orphaned the template); present: the binding was deleted by hand, its finalizer goes and no copy is touched; the
 kind is no longer defined: the binding goes, the copies stay.
+
+The finalizer waits for the members that answer: each that may hold a copy is read once more before it goes, as a watch may
+be frozen or late (Karmada leaks there, E3). Copies in a member that is away are swept when it returns (`sweep.py`); only
+copies that are to be kept make the finalizer wait for it too, as nothing else would remember that wish.
 """
 
 import asyncio
@@ -18,10 +22,13 @@ from federation.hub.events import Subject, emit
 from federation.hub.evidence import Evidence, Standing, template_evidence
 from federation.hub.execute.apply import Applier
 from federation.hub.execute.causes import ended
-from federation.hub.execute.decide import Identity, MemberState, Step, plan_dropped
+from federation.hub.execute.decide import Identity, MemberState, Step, is_ours, plan_dropped
+from federation.hub.execute.permit import permitted
 from federation.hub.execute.report import Outcome, held_outcome
 from federation.hub.fleet import Fleet, KindKey, Member
-from federation.kube.errors import ApiError, Conflict, Invalid, NotFound
+from federation.hub.held import HELD
+from federation.hub.history import History
+from federation.kube.errors import ApiError, Conflict, Invalid, NotFound, Unavailable
 from federation.kube.queue import WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS
 from federation.kube.workers import run_workers
@@ -29,11 +36,12 @@ from federation.kube.workers import run_workers
 log = logging.getLogger(__name__)
 
 
-AGAIN, ASKED, COLLECTED = 0.3, 5.0, 3.0
-"""Seconds until the next look at copies that are still there, until a copy that did not go is asked again, and that the
-hub's garbage collector has for a binding whose template is gone."""
+AGAIN, ASKED, COLLECTED, AWAY = 0.3, 5.0, 3.0, 5.0
+"""Seconds until the next look at copies that are still there, until a copy that did not go is asked again, that the hub's
+garbage collector has for a binding whose template is gone, and between two looks at a member that is away."""
 STOPPED = 30.0
 """Seconds until a copy is looked at again that the brake holds: an approval comes sooner, by its watch."""
+Copy = tuple[Member, Manifest]
 _NEVER_WRITTEN = frozenset({"Forbidden", "KindMissing"})
 
 
@@ -50,11 +58,13 @@ class Endings:
     """Ends bindings whose template is gone."""
 
     def __init__(
-        self, caches: HubCaches, fleet: Fleet, applier: Applier, *, note: Callable[[BindingKey, str, Outcome], None]
-    ) -> None:
+        self, caches: HubCaches, fleet: Fleet, applier: Applier, history: History,
+        *, note: Callable[[BindingKey, str, Outcome], None],
+    ) -> None:  # fmt: skip
         """`note`: tell the reporter what became of a copy."""
         self._caches = caches
         self._fleet = fleet
+        self._history = history
         self._applier = applier
         self._note = note
         self._queue: WorkQueue[BindingKey] = WorkQueue()
@@ -101,15 +111,23 @@ class Endings:
         if not self._fleet.ownership.held:
             return None  # another process ends it; with our first shard everything is looked at
         binding = found.manifest()
-        if found.deleting and self._nothing_left(key, binding):
-            await self._release(key, binding)
-            return None
-        if found.deleting and self._all_asked(key, binding):
+        orphaned = not found.owners or binding["spec"]["resource"]["uid"] in self._orphaned
+        keep = orphaned or bool(binding["spec"].get("preserveResourcesOnDeletion"))
+        waits = keep and self._away(binding)
+        left = self._copies(key, binding)
+        if found.deleting and not left:
+            hidden = await self._hidden(key, binding)
+            if hidden is None:
+                return AGAIN
+            if not hidden and not waits:
+                await self._release(key, binding)  # nothing is left to prove (decision 0003)
+                return None
+            left = hidden
+        if found.deleting and self._all_asked(key, left):
             return AGAIN
         if time.monotonic() - self._held.get(key, -STOPPED) < STOPPED:
             return STOPPED
         evidence = await template_evidence(self._caches, binding["spec"]["resource"])
-        orphaned = not found.owners or binding["spec"]["resource"]["uid"] in self._orphaned
         if evidence.standing is Standing.UNKNOWN:
             return 1.0
         if evidence.standing is Standing.UNDEFINED:
@@ -119,38 +137,84 @@ class Endings:
             return await self._still_wanted(key, binding, evidence, deleting=found.deleting)
         if evidence.standing is Standing.TERMINATING and not found.deleting:
             return AGAIN  # the garbage collector is about to let the template go, or the binding
-        keep = orphaned or bool(binding["spec"].get("preserveResourcesOnDeletion"))
-        if not await self._clear(key, binding, keep=keep):
-            return STOPPED if key in self._held else AGAIN
+        return await self._clear(key, binding, left, keep=keep)
+
+    async def _clear(self, key: BindingKey, binding: Manifest, left: list[Copy], *, keep: bool) -> float | None:
+        """The template is gone: take one step for every copy; the binding goes once no member that answers holds one."""
+        if self._history.behind is not None:
+            return AWAY  # nothing goes until a human looked (decision 0005)
+        hidden = left or await self._hidden(key, binding)
+        if hidden is None:
+            return AGAIN
+        if hidden:
+            # At the same time: a member that is slow to answer holds up nobody else's copies.
+            held = await asyncio.gather(
+                *(self._take_away(member, key, binding, copy, keep=keep) for member, copy in hidden)
+            )
+            if not all(held):
+                self._held.pop(key, None)
+                return AGAIN
+            self._held[key] = time.monotonic()
+            return STOPPED
+        if keep and self._away(binding):
+            return AWAY
         await self._release(key, binding)
         return None
 
-    def _nothing_left(self, key: BindingKey, binding: Manifest) -> bool:
-        """Whether every member that may hold a copy is known to hold none: then nothing is left to prove."""
+    def _copies(self, key: BindingKey, binding: Manifest) -> list[Copy]:
+        """The copies in members that answer, as the watches show them."""
         reference = binding["spec"]["resource"]
         kind: KindKey = (reference["apiVersion"], reference["kind"])
-        concerned = self._concerned(binding)
+        self._fleet.want([kind])
         own = short_hash(f"{key[0]}/{key[1]}")
-        for member in self._fleet:
-            if member.copies_of(kind, own) or (member.name in concerned and not member.knows(kind)):
-                return False
-        return not self._unconnected(concerned)
+        found = ((member, copy) for member in self._fleet if member.reachable for copy in member.copies_of(kind, own))
+        ours = ((member, {"apiVersion": kind[0], "kind": kind[1], **copy.manifest()}) for member, copy in found)
+        return [(member, manifest) for member, manifest in ours if is_ours(manifest, self._identity(key))]
 
-    def _all_asked(self, key: BindingKey, binding: Manifest) -> bool:
+    async def _hidden(self, key: BindingKey, binding: Manifest) -> list[Copy] | None:
+        """What the members that answer hold although the watches show nothing, by quorum reads; None: not known yet."""
+        concerned = self._concerned(binding)
+        members = [member for member in self._fleet if member.name in concerned and member.reachable]
+        answers = await asyncio.gather(*(self._read(member, binding) for member in members), return_exceptions=True)
+        found: list[Copy] = []
+        for member, answer in zip(members, answers, strict=True):
+            if isinstance(answer, ApiError):
+                log.info("%s: whether it holds a copy of %s is not known yet: %s", member.name, key, answer)
+                return None
+            if isinstance(answer, BaseException):
+                raise answer
+            if answer is not None and is_ours(answer, self._identity(key)):
+                found.append((member, answer))
+        return found
+
+    async def _read(self, member: Member, binding: Manifest) -> Manifest | None:
+        """The object where the copy would be; None for none. Raises ApiError while that is not known (I14)."""
+        reference = binding["spec"]["resource"]
+        kind: KindKey = (reference["apiVersion"], reference["kind"])
+        resource = member.resource_of(kind)
+        if resource is None:
+            if not member.knows(kind):
+                raise Unavailable(0, "Unknown", "the kinds that it serves are not known yet")
+            return None
+        try:
+            return await member.client.get(resource, reference["name"], reference.get("namespace"))
+        except NotFound as error:
+            if (error.details or {}).get("name") != reference["name"]:
+                raise  # the kind itself is not served at this moment
+            return None
+
+    def _identity(self, key: BindingKey) -> Identity:
+        return Identity(hub_id=self._caches.hub_id, namespace=key[0], name=key[1])
+
+    def _all_asked(self, key: BindingKey, left: list[Copy]) -> bool:
         """Whether every copy that is left was asked to go a moment ago: then only the members' watches have news.
 
         Nothing is proven again for it (decision 0003): the next DELETE, if one is needed, is.
         """
-        reference = binding["spec"]["resource"]
-        own = short_hash(f"{key[0]}/{key[1]}")
         asked, now = self._asked.get(key, {}), time.monotonic()
-        left = [
-            (member.name, copy.uid)
-            for member in self._fleet
-            for copy in member.copies_of((reference["apiVersion"], reference["kind"]), own)
-        ]
         owns = self._fleet.ownership.owns
-        return bool(left) and all(now - asked.get(copy, -ASKED) < ASKED or not owns(copy[0]) for copy in left)
+        copies = ((member.name, copy["metadata"]["uid"]) for member, copy in left)
+        return bool(left) and all(now - asked.get(copy, -ASKED) < ASKED or not owns(copy[0]) for copy in copies)
 
     def _concerned(self, binding: Manifest) -> set[str]:
         """Clusters that may hold a copy: all that were decided or have a line, but where nothing could be written."""
@@ -159,10 +223,11 @@ class Endings:
         targets = (status.get("decision") or {}).get("targets") or {}
         return {name for name in {*lines, *targets} if name not in lines or may_hold(lines[name])}
 
-    def _unconnected(self, concerned: set[str]) -> list[str]:
-        """Clusters that may hold a copy, still exist, and cannot be asked."""
-        connected = {member.name for member in self._fleet}
-        return [name for name in concerned - connected if self._caches.clusters.get("", name) is not None]
+    def _away(self, binding: Manifest) -> bool:
+        """Whether a cluster that may hold a copy, and still exists, does not answer."""
+        answering = {member.name for member in self._fleet if member.reachable}
+        away = self._concerned(binding) - answering
+        return any(self._caches.clusters.get("", name) is not None for name in away)
 
     async def _still_wanted(
         self, key: BindingKey, binding: Manifest, evidence: Evidence, *, deleting: bool
@@ -174,67 +239,40 @@ class Endings:
         await self._release(key, binding)
         return None
 
-    async def _clear(self, key: BindingKey, binding: Manifest, *, keep: bool) -> bool:
-        """Take one step for every copy; True once no member holds one."""
-        reference = binding["spec"]["resource"]
-        kind: KindKey = (reference["apiVersion"], reference["kind"])
-        self._fleet.want([kind])
-        concerned = self._concerned(binding)
-        held: set[str] = set()
-        members = list(self._fleet)
-        # At the same time: a member that is slow to answer holds up nobody else's copies.
-        cleared = await asyncio.gather(
-            *(
-                self._clear_member(member, key, binding, keep=keep, concerned=member.name in concerned, held=held)
-                for member in members
-            )
-        )
-        left = {member.name for member, done in zip(members, cleared, strict=True) if not done}
-        if left and left <= held:
-            self._held[key] = time.monotonic()
-        else:
-            self._held.pop(key, None)
-        return not left and not self._unconnected(concerned)
-
-    async def _clear_member(
-        self, member: Member, key: BindingKey, binding: Manifest, *, keep: bool, concerned: bool, held: set[str]
+    async def _take_away(
+        self, member: Member, key: BindingKey, binding: Manifest, copy: Manifest, *, keep: bool
     ) -> bool:
-        """Whether nothing of the binding is left in the member. Adds it to `held` if the brake holds what is."""
+        """Delete one copy, or take our marks off it; True if the brake holds it."""
         reference = binding["spec"]["resource"]
-        kind: KindKey = (reference["apiVersion"], reference["kind"])
-        identity = Identity(hub_id=self._caches.hub_id, namespace=key[0], name=key[1])
-        copies = member.copies_of(kind, short_hash(identity.binding))
-        if not copies:
-            # Absence counts only where the copies can be read; a cluster that never had one holds nobody up.
-            return not concerned or member.knows(kind)
         if not self._fleet.ownership.owns(member.name):
+            stored: dict[str, str] = (binding.get("status") or {}).get("members") or {}
+            return parse_line(stored.get(member.name) or "").get("reason") == HELD
+        state = MemberState(joined=True, reachable=member.reachable, serves=True, knows=True, observed=copy)
+        plan = plan_dropped(identity=self._identity(key), member=state, keep=keep)
+        plan = permitted(plan, copy, epoch=None, behind=self._history.behind)
+        if plan.step not in (Step.DELETE, Step.UNMARK):
             return False
-        for copy in copies:
-            observed = copy.manifest()
-            observed.setdefault("apiVersion", kind[0])
-            observed.setdefault("kind", kind[1])
-            state = MemberState(joined=True, reachable=member.reachable, serves=True, knows=True, observed=observed)
-            plan = plan_dropped(identity=identity, member=state, keep=keep)
-            if plan.step in (Step.DELETE, Step.UNMARK):
-                try:
-                    result = await self._applier.take(
-                        member, reference, plan, template=observed, binding=binding, hub_id=self._caches.hub_id,
-                        cause=ended(binding),
-                    )  # fmt: skip
-                except ApiError as error:
-                    log.info("%s: copy of %s not removed yet: %s", member.name, identity.binding, error)
-                    continue
-                if result.stopped is None:
-                    self._asked.setdefault(key, {})[member.name, copy.uid] = time.monotonic()
-                    self._note(key, member.name, Outcome(epoch=0, generation=0, gone=True))
-                    continue
-                outcome, _ = held_outcome(result.stopped.change, result.stopped.verdict, 0, 0)
-                if outcome is not None:
-                    held.add(member.name)
-                    self._note(key, member.name, outcome)
-            elif plan.step is Step.NOTHING:
-                return True
-        return False
+        try:
+            result = await self._applier.take(
+                member,
+                reference,
+                plan,
+                template=copy,
+                binding=binding,
+                hub_id=self._caches.hub_id,
+                cause=ended(binding),
+            )
+        except ApiError as error:
+            log.info("%s: copy of %s not removed yet: %s", member.name, key, error)
+            return False
+        if result.stopped is None:
+            self._asked.setdefault(key, {})[member.name, copy["metadata"]["uid"]] = time.monotonic()
+            self._note(key, member.name, Outcome(epoch=0, generation=0, gone=True))
+            return False
+        outcome, _ = held_outcome(result.stopped.change, result.stopped.verdict, 0, 0)
+        if outcome is not None:
+            self._note(key, member.name, outcome)
+        return outcome is not None
 
     async def _strand(self, key: BindingKey, binding: Manifest) -> None:
         """The kind itself is gone from the hub: let the binding go (or its namespace could not), and touch no copy.

@@ -8,6 +8,7 @@ import logging
 from federation.api.meta import HUB_LABEL, MARK_ANNOTATION, Manifest
 from federation.hub.caches import HubCaches
 from federation.hub.fleet import Fleet, Member
+from federation.hub.history import History
 from federation.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from federation.kube.queue import WorkQueue
 from federation.kube.resource import NAMESPACES, Resource
@@ -26,9 +27,10 @@ _SHADOWS = {"Event", "Endpoints", "EndpointSlice", "ControllerRevision", "PodMet
 class Namespaces:
     """Makes and removes namespaces in the members."""
 
-    def __init__(self, caches: HubCaches, fleet: Fleet) -> None:
+    def __init__(self, caches: HubCaches, fleet: Fleet, history: History) -> None:
         self._caches = caches
         self._fleet = fleet
+        self._history = history
         self._queue: WorkQueue[tuple[str, str]] = WorkQueue()
 
     async def run(self) -> None:
@@ -67,6 +69,8 @@ class Namespaces:
         member = self._fleet.get(cluster)
         if member is None or not member.reachable or member.discovery is None:
             return 10.0 if member else None
+        if self._history.behind is not None:
+            return 10.0
         if await self._exists_on_hub(namespace):
             return None
         try:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from federation.api.binding import Decision
-from federation.api.meta import API_VERSION, Manifest
+from federation.api.lines import parse_mark
+from federation.api.meta import API_VERSION, MARK_ANNOTATION, Manifest
 from federation.hub.binding_status import CONDITION_TYPES, SCHEDULED, Operations, first_status, next_decision
 from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.conditions import condition
@@ -21,7 +22,7 @@ from federation.hub.schedule.assumed import Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members
 from federation.hub.schedule.seen import Seen
 from federation.hub.settings import Settings
-from federation.hub.views import binding_view, cluster_view, pin_left
+from federation.hub.views import binding_view, cluster_view, decision_of, pin_left
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
@@ -57,6 +58,7 @@ class Schedule:
         caches.clusters.subscribe(self._cluster_changed)
         caches.on_template(self._template_changed)
         self._fleet.on_state(self._member_changed)
+        self._fleet.on_object(self._copy_changed)
         await run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="schedule")
 
     def _binding_changed(self, change: Change) -> None:
@@ -102,6 +104,19 @@ class Schedule:
             if not (binding.manifest().get("status") or {}).get("decision"):
                 self._queue.add((binding.namespace, binding.name), lane=Lane.RESYNC)
 
+    def _copy_changed(self, _member: Member, _resource: Resource, change: Change) -> None:
+        """A copy that was written for a later decision than the one in force: the hub forgot decisions (decision 0005)."""
+        if change.new is None:
+            return
+        mark = parse_mark(change.new.annotations.get(MARK_ANNOTATION) or "")
+        if mark is None:
+            return
+        namespace, _, name = mark.binding.partition("/")
+        found = self._caches.binding((namespace, name))
+        decision = decision_of(found.manifest()) if found is not None else None
+        if decision is not None and mark.epoch > decision.epoch:
+            self._queue.add((namespace, name))
+
     def _snapshot(self) -> tuple[ClusterView, ...]:
         if self._clusters is None:
             entries = sorted(self._caches.clusters.values(), key=lambda entry: entry.name)
@@ -125,12 +140,14 @@ class Schedule:
         policy = self._usable_policy(binding)
         now = time.time()
         view = binding_view(binding, template.manifest(), policy, held=held.replicas, now=now)
+        if held.epoch > 0:
+            view = replace(view, previous=None)
         clusters = self._snapshot()
         evicting, left = evictions(view, clusters, now=now)
         view = replace(view, evicting=evicting, seen=Seen(self._fleet, reference))
         again = min((one for one in (left, pin_left(binding, now=now)) if one is not None and one > 0), default=None)
         answer = decide(view, clusters, self._assumed.by_cluster(clusters, apart_from=key))
-        answer = _after(answer, held)
+        answer = _after(answer, held, drifted=bool((binding.get("status") or {}).get("decision")))
         operations = _operations(binding, answer, view, now=now)
         if not operations:
             return again
@@ -158,9 +175,11 @@ class Schedule:
         return found.manifest() if self._caches.judged(found).usable else None
 
     def _held(self, binding: Manifest) -> Held | None:
-        """What members hold for a binding that has no decision; None while one that answers is still being read."""
-        if (binding.get("status") or {}).get("decision"):
-            return Held(replicas={}, epoch=0)
+        """What members hold for a binding that has no decision, or an older one than they remember.
+
+        None while a member that answers is still being read and there is no decision.
+        """
+        decision = decision_of(binding)
         reference = binding["spec"]["resource"]
         kind = (reference["apiVersion"], reference["kind"])
         self._fleet.want([kind])
@@ -170,11 +189,14 @@ class Schedule:
                 # What we may not even read there we cannot have written; what is away is looked at when it returns.
                 continue
             if not member.knows(kind):
+                if decision is not None:
+                    continue
                 return None
             copy = member.copy(kind, reference.get("namespace") or "", reference["name"])
             if copy is not None:
                 copies[member.name] = copy.manifest()
-        return held_by_members(binding, copies)
+        held = held_by_members(binding, copies)
+        return held if decision is None or held.epoch > decision.epoch else Held(replicas={}, epoch=0)
 
     async def _write(self, key: BindingKey, operations: Operations) -> None:
         resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
@@ -204,12 +226,16 @@ class Schedule:
             task.add_done_callback(self._events.discard)
 
 
-def _after(answer: Answer, held: Held) -> Answer:
-    """Number the first decision above every epoch that members remember, so that epochs never repeat."""
+def _after(answer: Answer, held: Held, *, drifted: bool) -> Answer:
+    """Number a decision above every epoch that members remember, so that epochs never repeat.
+
+    `drifted`: it replaces a decision that is older than what they remember.
+    """
     decision = answer.decision
-    if decision is None or decision.epoch > held.epoch:
+    if decision is None or held.epoch == 0:
         return answer
-    return Answer(decision=decision.model_copy(update={"epoch": held.epoch + 1}))
+    named = {"trigger": "DriftFromExpectation"} if drifted else {}
+    return Answer(decision=decision.model_copy(update={"epoch": max(decision.epoch, held.epoch + 1), **named}))
 
 
 def _moves_on(old: Cached, new: Cached) -> bool:

@@ -50,5 +50,5 @@ def _assign(
         strategy=strategy,
         scheduling=binding.placement.replica_scheduling,
         previous={name: count for name, count in binding.targets.items() if name not in fixed},
-        uid=binding.uid,
+        uid=binding.key,
     )
