@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from federation.api.meta import SYSTEM_NAMESPACE
 from federation.cli.approve import approve
-from federation.cli.held import get_held
+from federation.cli.held import by_plan, get_held, held_changes
 from federation.cli.session import Refused
 from federation.hub.brake import LEASE, WINDOW_ANNOTATION, Brake, Verdict
 from federation.hub.brake_window import parse_window
@@ -22,6 +23,7 @@ from federation.kube.resource import LEASES, PROPAGATION_POLICIES
 from federation.sandbox import ApiServer
 from tests.e2e.manifests import Manifest, config_map, deployment, on, policy, selector
 from tests.integration.federation import PLACE, Federation, always, eventually, federation
+from tests.integration.test_replicas import holders, hub_and_members, replicas
 
 QUICK: dict[str, Any] = {
     "probe_period": 0.05, "failure_threshold": 0.2, "success_threshold": 0.05, "window_first": 0.02, "window_last": 0.1,
@@ -240,7 +242,7 @@ def _only_leases(_method: str, path: str) -> Exception | None:
 # The gate by itself, several of them on one hub.
 
 
-class Replicas:
+class Processes:
     """Brakes of several processes on one hub."""
 
     def __init__(self, count: int, settings: Settings = DEFAULTS) -> None:
@@ -261,52 +263,52 @@ def asked(count: int, prefix: str = "u") -> list[Change]:
 
 
 async def test_replicas_share_one_window_exactly() -> None:
-    replicas = Replicas(3)
+    processes = Processes(3)
     changes = asked(30)
     verdicts = await asyncio.gather(
-        *(replicas.brakes[number % 3].allow(change) for number, change in enumerate(changes))
+        *(processes.brakes[number % 3].allow(change) for number, change in enumerate(changes))
     )
     assert verdicts.count(Verdict.ALLOWED) == 5
     assert verdicts.count(Verdict.HELD) == 25
-    text = (await replicas.lease())["metadata"]["annotations"][WINDOW_ANNOTATION]
+    text = (await processes.lease())["metadata"]["annotations"][WINDOW_ANNOTATION]
     assert sum(count for _, count, _ in parse_window(text).taken) == 5
 
 
 async def test_askers_of_one_process_share_one_write() -> None:
-    replicas = Replicas(1, Settings(brake_objects=1000))
-    await asyncio.gather(*(replicas.brakes[0].allow(change) for change in asked(500)))
-    writes = [entry for entry in replicas.hub.requests if entry.method in ("POST", "PUT")]
+    processes = Processes(1, Settings(brake_objects=1000))
+    await asyncio.gather(*(processes.brakes[0].allow(change) for change in asked(500)))
+    writes = [entry for entry in processes.hub.requests if entry.method in ("POST", "PUT")]
     assert len(writes) <= 2
 
 
 async def test_the_same_delete_asked_again_costs_nothing_more_and_a_held_one_stays_held() -> None:
-    replicas = Replicas(1)
-    brake, changes = replicas.brakes[0], asked(6)
+    processes = Processes(1)
+    brake, changes = processes.brakes[0], asked(6)
     verdicts = [await brake.allow(change) for change in changes]
     assert [await brake.allow(change) for change in changes] == verdicts
     assert verdicts == [Verdict.ALLOWED] * 5 + [Verdict.HELD]
-    replicas.now += 71
+    processes.now += 71
     assert await brake.allow(changes[0]) is Verdict.ALLOWED
     held_change = Change(cluster="m1", uid="u5", what="delete", cause=changes[5].cause, held=True)
     assert await brake.allow(held_change) is Verdict.HELD, "its line says so, and no time frees it"
 
 
 async def test_a_lease_that_was_removed_or_cannot_be_read_frees_nothing() -> None:
-    replicas = Replicas(1)
-    brake, client = replicas.brakes[0], replicas.hub.client()
+    processes = Processes(1)
+    brake, client = processes.brakes[0], processes.hub.client()
     for change in asked(5):
         assert await brake.allow(change) is Verdict.ALLOWED
     await client.delete(LEASES, LEASE, SYSTEM_NAMESPACE)
     assert await brake.allow(asked(1, "more")[0]) is Verdict.HELD
     await client.merge_patch(LEASES, LEASE, SYSTEM_NAMESPACE, {"metadata": {"annotations": {WINDOW_ANNOTATION: "?"}}})
     assert await brake.allow(asked(1, "other")[0]) is Verdict.HELD
-    replicas.now += 72
+    processes.now += 72
     assert await brake.allow(asked(1, "third")[0]) is Verdict.ALLOWED
 
 
 async def test_a_lost_reply_costs_tokens_and_never_gives_more() -> None:
-    replicas = Replicas(2)
-    brake = replicas.brakes[0]
+    processes = Processes(2)
+    brake = processes.brakes[0]
     client = brake._caches.client
     store, lost = client.create, []
 
@@ -320,5 +322,28 @@ async def test_a_lost_reply_costs_tokens_and_never_gives_more() -> None:
     client.create = losing  # type: ignore[method-assign]
     verdicts = await asyncio.gather(*(brake.allow(change) for change in asked(3)))
     assert verdicts == [Verdict.LATER, Verdict.ALLOWED, Verdict.ALLOWED]
-    verdicts = [await replicas.brakes[1].allow(change) for change in asked(5)]
+    verdicts = [await processes.brakes[1].allow(change) for change in asked(5)]
     assert verdicts.count(Verdict.ALLOWED) == 2, "three tokens are taken, of which one is known to nobody"
+
+
+async def test_two_replicas_share_the_window_and_wait_for_each_other_without_asking() -> None:
+    async with hub_and_members() as fed, replicas(fed, "one", "two"):
+        await eventually(lambda: sorted(Counter(holders(fed).values()).values()) == [2, 2])
+        templates, owners = names(10), holders(fed)
+        assert owners["shard-3"] != owners["shard-1"], "member1 and member2 have different owners"
+        await placed(fed, templates, "member1", "member2")
+        await remove(fed, templates)
+
+        def left() -> int:
+            return len(copies(fed)) + len(copies(fed, "member2"))
+
+        await eventually(lambda: left() == 15 and len(held(fed, templates) + held(fed, templates, "member2")) == 15)
+        await asyncio.sleep(0.5)
+        before = len(fed.hub.requests)
+        await always(lambda: left() == 15, seconds=1)
+        looks = [one for one in fed.hub.requests[before:] if one.method == "GET" and "/configmaps/c" in one.path]
+        assert looks == [], "what is held waits for an approval, not for a poll"
+
+        (plan,) = by_plan(await held_changes(fed.client))
+        await approve(fed.client, plan, yes=True)
+        await eventually(lambda: left() == 0 and not any(fed.binding("ConfigMap", name) for name in templates))

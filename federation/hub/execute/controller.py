@@ -187,6 +187,8 @@ class Execute:
     def _cluster_changed(self, change: Change) -> None:
         """Labels and places of a cluster choose overrides; a leaving cluster gives its copies up."""
         old, new = change.old, change.new
+        if new is None and old is not None:
+            self._kind_goes_of.pop(old.uid, None)
         if new is None or (
             old and cluster_facts(old.manifest()) == cluster_facts(new.manifest()) and old.deleting == new.deleting
         ):
@@ -367,7 +369,7 @@ class Execute:
             return None, 1.0  # our lease is not certain: another process may be about to do it
         except Conflict:
             await self._applier.look_again(member, reference)
-            return None, 0.05
+            raise  # the queue tries again, slower each time
         except ApiError as error:
             reason, message, again = self._applier.explain(member, reference, error)
             return _outcome(epoch, template, reason=reason, message=message), again
