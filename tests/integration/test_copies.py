@@ -45,6 +45,7 @@ async def test_a_pod_that_has_finished_is_still_known() -> None:
         )
         member = fed.members["member1"]
         found = (await eventually(lambda: member.server.objects("v1", "Pod", PLACE)))[0]
+        await eventually(lambda: "uid" in fed.lines("Pod", "once").get("member1", {}))
         writes = member.server.count("PATCH", "/pods/once")
         member.write_status(found, {"phase": "Succeeded"})
         await eventually(lambda: fed.hub.objects("v1", "Pod", PLACE)[0].get("status", {}).get("phase") == "Succeeded")
