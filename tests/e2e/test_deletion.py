@@ -144,3 +144,45 @@ def test_a_kind_that_is_no_longer_defined_lets_its_binding_go_and_leaves_the_cop
     lab.hub.apply(widget(group, place))
     eventually(lambda: lab.hub.settled("Widget", "w", place, group), within=60)
     assert lab.member(1).uid(f"widgets.{group}", "w", place) == uid, "taken up again in place"
+
+
+def test_a_template_deleted_while_a_member_is_away_lets_its_binding_go_and_is_swept_when_it_returns(
+    lab: Lab, place: str
+) -> None:
+    placed(lab, place)
+    lab.clusters.stop("member2")
+    try:
+        lab.hub.delete("deployment", "web", place, wait=False)
+        eventually(lambda: lab.hub.binding("Deployment", "web", place) is None, within=40)
+        assert lab.member(1).get("deployment", "web", place) is None
+    finally:
+        lab.clusters.start("member2")
+    eventually(lambda: lab.member(2).get("deployment", "web", place) is None, within=60)
+
+
+def test_a_template_made_anew_while_a_member_is_away_adopts_its_copy_when_it_returns(lab: Lab, place: str) -> None:
+    uids = placed(lab, place)
+    lab.clusters.stop("member2")
+    try:
+        lab.hub.delete("deployment", "web", place, wait=False)
+        eventually(lambda: lab.hub.binding("Deployment", "web", place) is None, within=40)
+        lab.hub.apply(deployment("web", place, 2))
+        eventually(lambda: lab.member(1).get("deployment", "web", place))
+    finally:
+        lab.clusters.start("member2")
+    eventually(lambda: lab.hub.settled("Deployment", "web", place), within=60)
+    assert lab.member(2).uid("deployment", "web", place) == uids[2]
+    template = lab.hub.uid("deployment", "web", place)
+    assert template in lab.member(2).get("deployment", "web", place)["metadata"]["annotations"]["federation.dev/mark"]
+
+
+def test_all_bindings_deleted_come_back_and_no_copy_is_touched(lab: Lab, place: str) -> None:
+    uids = placed(lab, place)
+    generations = [lab.member(number).get("deployment", "web", place)["metadata"]["generation"] for number in (1, 2)]
+    before = lab.hub.binding("Deployment", "web", place)["metadata"]["uid"]
+    lab.hub.run("delete", "rb", "--all", "-n", place, "--wait=false")
+    eventually(lambda: (lab.hub.binding("Deployment", "web", place) or {"metadata": {"uid": before}})["metadata"]["uid"] != before)  # fmt: skip
+    eventually(lambda: lab.hub.settled("Deployment", "web", place))
+    assert {number: lab.member(number).uid("deployment", "web", place) for number in (1, 2)} == uids
+    after = [lab.member(number).get("deployment", "web", place)["metadata"]["generation"] for number in (1, 2)]
+    assert after == generations
