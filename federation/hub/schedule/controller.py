@@ -106,9 +106,12 @@ class Schedule:
 
     def _copy_changed(self, _member: Member, _resource: Resource, change: Change) -> None:
         """A copy that was written for a later decision than the one in force: the hub forgot decisions (decision 0005)."""
-        if change.new is None:
-            return
-        mark = parse_mark(change.new.annotations.get(MARK_ANNOTATION) or "")
+        old, new = change.old, change.new
+        if new is None or (
+            old is not None and old.annotations.get(MARK_ANNOTATION) == new.annotations.get(MARK_ANNOTATION)
+        ):
+            return  # most events are about a copy's status: none of them is worth decoding a binding
+        mark = parse_mark(new.annotations.get(MARK_ANNOTATION) or "")
         if mark is None:
             return
         namespace, _, name = mark.binding.partition("/")
@@ -183,7 +186,7 @@ class Schedule:
         reference = binding["spec"]["resource"]
         kind = (reference["apiVersion"], reference["kind"])
         self._fleet.want([kind])
-        copies: dict[str, Manifest] = {}
+        copies: dict[str, Cached] = {}
         for member in self._fleet:
             if not member.reachable or member.trouble(kind):
                 # What we may not even read there we cannot have written; what is away is looked at when it returns.
@@ -194,8 +197,11 @@ class Schedule:
                 return None
             copy = member.copy(kind, reference.get("namespace") or "", reference["name"])
             if copy is not None:
-                copies[member.name] = copy.manifest()
-        held = held_by_members(binding, copies)
+                copies[member.name] = copy
+        marks = (parse_mark(copy.annotations.get(MARK_ANNOTATION) or "") for copy in copies.values())
+        if decision is not None and all(mark is None or mark.epoch <= decision.epoch for mark in marks):
+            return Held(replicas={}, epoch=0)
+        held = held_by_members(binding, {name: copy.manifest() for name, copy in copies.items()})
         return held if decision is None or held.epoch > decision.epoch else Held(replicas={}, epoch=0)
 
     async def _write(self, key: BindingKey, operations: Operations) -> None:
