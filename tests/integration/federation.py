@@ -184,6 +184,19 @@ class Federation:
                 member.settle(works=lambda workload, name=name: self.works(name, workload))
             await asyncio.sleep(0.005)
 
+    async def quiet(self, *, seconds: float = 0.5, within: float = 20.0) -> None:
+        """Return once nothing but reads, Leases and the status of clusters went to the hub for a while."""
+        end, since, seen = time.monotonic() + within, time.monotonic(), self._writes()
+        while time.monotonic() - since < seconds:
+            assert time.monotonic() < end, self.hub.requests[-20:]
+            await asyncio.sleep(0.02)
+            if self._writes() != seen:
+                since, seen = time.monotonic(), self._writes()
+
+    def _writes(self) -> int:
+        apart = ("/leases/", "/clusters/")
+        return sum(one.method != "GET" and not any(word in one.path for word in apart) for one in self.hub.requests)
+
     async def apply(self, *manifests: Manifest) -> None:
         """Create or update objects on the hub, as a user."""
         for manifest in manifests:

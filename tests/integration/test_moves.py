@@ -267,11 +267,11 @@ def unreachable(fed: Federation, name: str) -> bool:
 async def test_a_move_is_no_news_for_the_template_and_costs_four_writes_of_the_hub() -> None:
     async with federation() as fed:
         await placed(fed, 1, member1=1)
-        await asyncio.sleep(0.3)
+        await fed.quiet()
         before = len(fed.hub.requests)
         await fed.apply(web(member3=1))
         await eventually(lambda: fed.replicas("web") == {"member3": 1} and fed.settled("Deployment", "web"))
-        await asyncio.sleep(0.3)
+        await fed.quiet()
         written = [one for one in fed.hub.requests[before:] if "fieldManager=federation" in one.path]
         counted = [one.path.split("?")[0] for one in written if not any(word in one.path for word in NOT_COUNTED)]
         assert all("resourcebindings" in path for path in counted), (counted, fed.hub.requests[before:])
