@@ -9,6 +9,7 @@ import pytest
 
 from federation.api.lines import parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
+from federation.hub.settings import Settings
 from federation.kube.errors import Unavailable
 from federation.kube.resource import CLUSTERS, RESOURCE_BINDINGS
 from tests.e2e.manifests import config_map, deployment, on, policy, selector, weights
@@ -259,13 +260,35 @@ async def test_while_a_member_does_not_answer_new_replicas_go_elsewhere_and_heal
         assert {name: fed.copy(name, "Deployment", "web")["metadata"]["uid"] for name in fed.members} == uids
 
 
+@pytest.mark.parametrize("shares", [{"member1": 1, "member2": 1, "member3": 1}, {"member3": 1}])
+async def test_a_binding_that_is_lost_while_a_member_is_away_takes_nothing_from_it(shares: dict[str, int]) -> None:
+    async with federation() as fed:
+        await placed(fed, 3, **shares)
+        wanted = fed.replicas("web")
+        fed.members["member3"].server.down = True
+        fed.members["member3"].server.cut_watches()
+        await eventually(lambda: unreachable(fed, "member3"))
+        lost = fed.binding("Deployment", "web")
+        await fed.client.delete(RESOURCE_BINDINGS, lost["metadata"]["name"], PLACE)
+        await eventually(
+            lambda: (fed.binding("Deployment", "web") or lost)["metadata"]["uid"] != lost["metadata"]["uid"]
+        )
+        await eventually(lambda: fed.decision("Deployment", "web"))
+        assert fed.replicas("web") == wanted
+        fed.members["member3"].server.down = False
+        await eventually(lambda: fed.settled("Deployment", "web"), within=10)
+        assert fed.replicas("web") == wanted
+        assert fed.decision("Deployment", "web")["targets"] == wanted
+
+
 def unreachable(fed: Federation, name: str) -> bool:
     cluster = next(one for one in fed.hub.objects(CLUSTERS.api_version, "Cluster") if one["metadata"]["name"] == name)
     return any(taint["key"] == "federation.dev/unreachable" for taint in cluster["status"].get("taints") or [])
 
 
 async def test_a_move_is_no_news_for_the_template_and_costs_four_writes_of_the_hub() -> None:
-    async with federation() as fed:
+    # A window that every rollout here ends in: else a slow machine adds a report of it.
+    async with federation(settings=Settings(probe_period=0.05, window_first=1.0, brake_objects=1000)) as fed:
         await placed(fed, 1, member1=1)
         await fed.quiet()
         before = len(fed.hub.requests)

@@ -19,15 +19,16 @@ from federation.hub.conditions import condition
 from federation.hub.events import Subject, emit
 from federation.hub.fleet import Fleet, Member
 from federation.hub.schedule.assumed import Assumed
-from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members
+from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members, presumed
 from federation.hub.schedule.seen import Seen
 from federation.hub.settings import Settings
-from federation.hub.views import binding_view, cluster_view, decision_of, pin_left
+from federation.hub.views import binding_view, cluster_view, decision_of, is_true, pin_left
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
 from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
+from federation.schedule.divide.assign import DUPLICATED, strategy_of
 from federation.schedule.evictions import evictions
 from federation.schedule.moves import goal_of
 from federation.schedule.snapshot import BindingView, ClusterView
@@ -142,9 +143,11 @@ class Schedule:
             return 0.2
         policy = self._usable_policy(binding)
         now = time.time()
-        view = binding_view(binding, template.manifest(), policy, held=held.replicas, now=now)
+        view = binding_view(binding, template.manifest(), policy, now=now)
         if held.epoch > 0:
             view = replace(view, previous=None)
+        if view.previous is None:
+            view = replace(view, held=self._presumed(held, view, template).replicas)
         clusters = self._snapshot()
         evicting, left = evictions(view, clusters, now=now)
         view = replace(view, evicting=evicting, seen=Seen(self._fleet, reference))
@@ -203,6 +206,15 @@ class Schedule:
             return Held(replicas={}, epoch=0)
         held = held_by_members(binding, {name: copy.manifest() for name, copy in copies.items()})
         return held if decision is None or held.epoch > decision.epoch else Held(replicas={}, epoch=0)
+
+    def _presumed(self, held: Held, view: BindingView, template: Cached) -> Held:
+        """With the shares of members that cannot be asked, where the template was placed before: marks or its status say so."""
+        if not held.replicas and not (template.manifest().get("status") or {}):
+            return held
+        joined = [entry.name for entry in self._caches.clusters.values() if is_true(entry.manifest(), "Joined")]
+        away = [name for name in sorted(joined) if (member := self._fleet.get(name)) is None or not member.reachable]
+        divided = strategy_of(view.placement.replica_scheduling) != DUPLICATED
+        return presumed(held, wanted=view.replicas, divided=divided, away=away)
 
     async def _write(self, key: BindingKey, operations: Operations) -> None:
         resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS

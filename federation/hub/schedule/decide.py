@@ -12,6 +12,7 @@ from federation.api.lines import parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
 from federation.interpret import replicas_of
 from federation.schedule.decide import ScheduleError, proceed, schedule
+from federation.schedule.divide.webster import divide_by_weight
 from federation.schedule.moves import stuck
 from federation.schedule.snapshot import BindingView, ClusterView
 from federation.schedule.triggers import Trigger, trigger
@@ -54,6 +55,21 @@ def held_by_members(binding: Manifest, copies: Mapping[str, Manifest]) -> Held:
         replicas[cluster] = replicas_of(copy) or 0
         epoch = max(epoch, mark.epoch)
     return Held(replicas=replicas, epoch=epoch)
+
+
+def presumed(held: Held, *, wanted: int | None, divided: bool, away: Sequence[str]) -> Held:
+    """What members hold when some of them cannot be asked: what is missing of the wanted is theirs (DESIGN section 4, I14).
+
+    So a binding that was lost while a member was away takes nothing from it, and makes nothing twice, when it is back.
+    """
+    if not away:
+        return held
+    if wanted is None or not divided:
+        return Held(replicas={**dict.fromkeys(away, wanted or 0), **held.replicas}, epoch=held.epoch)
+    missing = max(0, wanted - sum(held.replicas.values()))
+    shares = divide_by_weight(missing, dict.fromkeys(away, 1))
+    found = {name: count for name, count in shares.items() if count}
+    return Held(replicas={**found, **held.replicas}, epoch=held.epoch)
 
 
 def decide(view: BindingView, clusters: Sequence[ClusterView], assumed: Mapping[str, Any]) -> Answer:
