@@ -6,6 +6,7 @@ be read is unknown, never empty: callers ask `Member.knows(...)` before they con
 
 import asyncio
 import base64
+import gc
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -147,6 +148,14 @@ class Member:
             for watches in (self.watches, self._inventory):
                 group.create_task(watches.run(), name=f"watches-{self.name}")
 
+    async def close(self) -> None:
+        """Close the connections, and know nothing any more: whoever still holds this member holds no more than its name."""
+        await self.client.close()
+        self.watches.clear()
+        self._inventory.clear()
+        self._stores.clear()
+        self.nodes = self.pods = self.discovery = None
+
 
 class Fleet:
     """All members. Owns one task per member; a member that leaves is disconnected.
@@ -225,8 +234,12 @@ class Fleet:
 
     async def _sync(self, group: asyncio.TaskGroup) -> None:
         present = {entry.name: entry.manifest() for entry in self._caches.clusters.values()}
-        for name in [name for name in self._members if name not in present]:
+        left = [name for name in self._members if name not in present]
+        for name in left:
             await self._disconnect(name)
+        if left:
+            # Tracebacks and tasks of a member hold each other, and are old: the collector comes seldom to what is (app.py).
+            gc.collect()
         for name, cluster in present.items():
             if is_true(cluster, "Joined") and cluster["spec"].get("syncMode", "Push") == "Push":
                 await self._ensure(group, name, cluster)
@@ -286,7 +299,7 @@ class Fleet:
             if self._members.get(member.name) is member:
                 raise
         finally:
-            await member.client.close()
+            await member.close()
 
     async def discover(self, member: Member) -> None:
         """Ask a member which kinds it serves; a failure keeps what was known."""

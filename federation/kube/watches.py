@@ -54,6 +54,12 @@ class Watches:
         if task is not None:
             task.cancel()
 
+    def clear(self) -> None:
+        """Forget every store, once `run` has ended: its handlers hold whoever asked for it, who holds this."""
+        self._stores.clear()
+        self._reflectors.clear()
+        self._tasks.clear()
+
     def store(self, resource: Resource) -> Store | None:
         """The store of a kind, if it is wanted."""
         return self._stores.get(resource)

@@ -1,6 +1,7 @@
 """What comes and goes leaves nothing behind in the process (I17): counts, before and after. `make test-soak` does it big."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from federation.api.meta import SYSTEM_NAMESPACE
+from federation.hub.fleet import Member as FleetMember
 from federation.hub.settings import Settings
 from federation.kube.resource import (
     CLUSTERS,
@@ -205,3 +207,18 @@ async def test_no_task_is_left_of_a_stopped_process() -> None:
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == before
     assert [server._watches for server in (fed.hub, *(member.server for member in fed.members.values()))] == [[]] * 4
+
+
+async def test_a_member_that_left_is_freed_although_the_collector_comes_seldom() -> None:
+    async with federation(settings=SETTINGS) as fed:
+        guest = Member("guest")
+        await _begin(fed)
+        gc.disable()
+        try:
+            for number in range(3):
+                await members(fed, guest, number)
+            await members(fed, guest, 3)
+            left = [one for one in gc.get_objects() if isinstance(one, FleetMember) and one.name.startswith("guest")]
+            assert len(left) <= 1, "the last one may still be on somebody's stack"
+        finally:
+            gc.enable()
