@@ -22,6 +22,7 @@ from federation.interpret.group_kind import (
     HPA,
     INGRESS,
     JOB,
+    NAMESPACE,
     PDB,
     POD,
     PV,
@@ -33,6 +34,11 @@ from federation.interpret.group_kind import (
     group_kind,
 )
 from federation.interpret.trouble import Troubles
+
+_OWN_STATUS = frozenset({
+    "apiextensions.k8s.io", "apiregistration.k8s.io", "admissionregistration.k8s.io", "flowcontrol.apiserver.k8s.io",
+})  # fmt: skip
+"""Groups that act on the API server they live in: the hub's own writes their status, and serves kinds by it."""
 
 
 def aggregate(
@@ -61,9 +67,9 @@ def aggregate(
         troubles=troubles or {},
         behind=behind,
     )
-    if not known and not given.late:
-        return None
     kind = group_kind(template)
+    if kind[0] in _OWN_STATUS or kind == NAMESPACE or (not known and not given.late):
+        return None
     if kind == POD:
         return aggregate_pod(template, members, now=now)
     if kind == JOB:

@@ -21,6 +21,7 @@ async def test_a_definition_that_is_in_place_is_not_written_again() -> None:
         await fed.client.create(CRDS, widget_definition("g.test"))
         await eventually(lambda: all(DEFINITION in _crd(fed, cluster) for cluster in fed.members))
         await asyncio.sleep(0.3)
+        assert fed.hub.count("PATCH", f"{DEFINITION}/status") == 0, "by its status the hub serves the kind"
         before = {name: member.server.count("PATCH", DEFINITION) for name, member in fed.members.items()}
 
         # Three new decisions, each of which makes execute look at every copy again.

@@ -212,3 +212,16 @@ def scaled_by(manager: str) -> Manifest:
 def test_replicas_give_way_to_an_autoscaler_and_not_to_a_person() -> None:
     assert "replicas" not in retain(deployment(2), scaled_by("kube-controller-manager"))["spec"]
     assert retain(deployment(2), scaled_by("kubectl"))["spec"]["replicas"] == 2
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [
+        ("apiextensions.k8s.io/v1", "CustomResourceDefinition"), ("apiregistration.k8s.io/v1", "APIService"),
+        ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy"), ("v1", "Namespace"),
+    ],
+)  # fmt: skip
+def test_the_status_of_what_acts_on_its_api_server_stays_the_hubs_own(api_version: str, kind: str) -> None:
+    template = {"apiVersion": api_version, "kind": kind, "metadata": {"name": "x", "generation": 1}}
+    facts = {"phase": "Terminating", "cond.Established": "False/Installing", "generation": "1/1"}
+    assert aggregate(template, {"m1": facts}, caught_up=True, now=NOW) is None
