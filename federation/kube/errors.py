@@ -116,8 +116,9 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     429: TooManyRequests,
 }
 
-_UNPARSEABLE = "failed to create typed patch object"
-"""The API server answers 500 to a manifest with duplicate list keys (measured): the manifest's fault, for ever."""
+_UNPARSEABLE = ("failed to create typed patch object", "failed to convert new object")
+"""The API server answers 500 to a manifest with duplicate list keys, and to data of a Secret that is no base64 (measured):
+the manifest's fault, for ever."""
 
 
 def error_from(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError:
@@ -133,7 +134,7 @@ def error_from(status: int, body: bytes, headers: Mapping[str, str]) -> ApiError
     kind = _BY_STATUS.get(status, Unavailable if status >= 500 else ApiError)
     if status == 409 and reason == "AlreadyExists":
         kind = AlreadyExists
-    elif status == 500 and _UNPARSEABLE in message:
+    elif status == 500 and any(words in message for words in _UNPARSEABLE):
         kind, reason = Invalid, "Invalid"
     return kind(
         status, reason or kind.__name__, message, retry_after=_retry_after(headers), causes=causes, details=details

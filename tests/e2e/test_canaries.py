@@ -43,6 +43,14 @@ def secret(name: str, place: str, **data: str) -> dict:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": place}, "data": encoded}
 
 
+def without_spec(one: dict) -> str:
+    """Metadata and status; without what `kubectl apply` notes of what the user wrote."""
+    metadata = dict(one["metadata"])
+    annotations = dict(metadata.pop("annotations", {}))
+    annotations.pop("kubectl.kubernetes.io/last-applied-configuration", None)
+    return json.dumps([metadata, annotations, one.get("status")])
+
+
 def everything_that_speaks(lab: Lab, place: str) -> dict[str, str]:
     """All that the process writes for somebody to read, by where it is."""
     texts = {"log": lab.process.log.read_text()}
@@ -51,11 +59,9 @@ def everything_that_speaks(lab: Lab, place: str) -> dict[str, str]:
     texts["events"] = json.dumps(lab.hub.every("events"))
     for kind in OUR_KINDS:
         for one in lab.hub.every(kind):
-            texts[f"{kind} {one['metadata']['name']}"] = json.dumps([one["metadata"], one.get("status")])
+            texts[f"{kind} {one['metadata']['name']}"] = without_spec(one)
     for one in lab.hub.every("secrets", place):
-        texts[f"template {one['metadata']['name']}"] = json.dumps(
-            [one["metadata"].get("annotations"), one.get("status")]
-        )
+        texts[f"template {one['metadata']['name']}"] = without_spec(one)
     for kind in ("configmaps", "leases"):
         texts[f"{kind} of federation-system"] = json.dumps(lab.hub.every(kind, "federation-system"))
     for member in lab.members.values():
@@ -245,7 +251,7 @@ def test_no_secret_shows_in_the_stacks_that_a_signal_prints(lab: Lab, place: str
     eventually(lambda: lab.hub.settled("Secret", "s", place, group=""))
     beside = Process(lab.hub, tmp_path)
     beside.prepare()
-    beside.start("--roles=collect")
+    beside.start("--roles=execute")
     try:
         os.kill(beside.pid, signal.SIGUSR1)
         eventually(lambda: "Current thread" in beside.log.read_text())

@@ -30,6 +30,12 @@ TREE = {
         errors.Invalid,
         False,
     ),
+    "a manifest that the server cannot convert": (
+        500,
+        status("", "failed to convert new object (a/b; /v1, Kind=Secret) to proper version: illegal base64 data"),
+        errors.Invalid,
+        False,
+    ),
     "a server in trouble": (503, b"not json", errors.Unavailable, True),
     "too many requests": (429, b"", errors.TooManyRequests, True),
 }
