@@ -290,8 +290,10 @@ def test_a_policy_that_was_there_before_the_borders_may_still_be_labelled_and_de
     finally:
         lab.hub.run("apply", "--server-side", "-k", str(REPOSITORY / "deploy"))
         lab.hub.run("delete", "rb", "forged-00000000", "-n", place, "--ignore-not-found")
-    again = json.dumps(policy("far", place, foreign))
-    eventually(lambda: "is not the namespace" in lab.hub.run("apply", "-f", "-", stdin=again, fails=True))
+    # An admission policy is in force a moment after it was made: nothing is left behind by the tries before.
+    another = json.dumps(policy("another", place, foreign))
+    create = ("create", "--dry-run=server", "-f", "-")
+    eventually(lambda: "is not the namespace" in lab.hub.run(*create, stdin=another, fails=True))
     lab.hub.run("label", "pp", "far", "-n", place, "seen=yes")
     lab.hub.delete("pp", "far", place)
 
