@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,11 +108,11 @@ class HubProcess:
             tasks = [group.create_task(run()) for run in (caches.run, kinds.run, fleet.run, clusters.run)]
             await caches.synced()
             await history.check()  # before anything is written, and before any Lease is taken (decision 0005)
-            tasks.append(group.create_task(history.run(), name="history"))
+            tasks.append(group.create_task(self._hold(history.run), name="history"))
             if "execute" in self.roles:
                 tasks.append(group.create_task(Execute(caches, fleet, self.settings, history).run(), name="execute"))
             _freeze()
-            holding = group.create_task(self._hold(shards), name="leases")
+            holding = group.create_task(self._hold(shards.run), name="leases")
             self.ready.set()
             log.info("ready: hub %s, identity %s, roles %s", hub_id, self.identity, ", ".join(sorted(self.roles)))
             operator: list[asyncio.Task[None]] = []
@@ -140,10 +140,10 @@ class HubProcess:
                 one.cancel()
         return ownership.leads and not self.stop.is_set()
 
-    async def _hold(self, shards: Shards) -> None:
-        """Hold the leases. Without them the process ends, while nobody else can have taken over."""
+    async def _hold(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Hold the leases, and the place in the hub's history. Without them the process ends, before anybody takes over."""
         try:
-            await shards.run()
+            await run()
         except* (LeaseLost, HubWentBack) as errors:
             for error in errors.exceptions:
                 log.warning("ending: %s", error)
