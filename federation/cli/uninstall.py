@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from federation.api.crds import all_crds
-from federation.api.meta import FINALIZER, HUB_LABEL, MARK_ANNOTATION, SYSTEM_NAMESPACE, Manifest
+from federation.api.meta import CLUSTER_FINALIZER, FINALIZER, HUB_LABEL, MARK_ANNOTATION, SYSTEM_NAMESPACE, Manifest
 from federation.api.naming import short_hash
 from federation.cli.orphans import all_marked, bindings
 from federation.cli.session import Refused, member_client
@@ -68,7 +68,7 @@ async def uninstall(hub: Client, *, keep: bool, yes: bool) -> None:
     for name in clusters:
         await _withdraw(hub, name, hub_id)
     for one in await _items(hub, CLUSTERS):
-        await _end(hub, CLUSTERS, one, one["metadata"].get("finalizers") or [])
+        await _end(hub, CLUSTERS, one, [CLUSTER_FINALIZER])
     for one in (await hub.list(SECRETS, SYSTEM_NAMESPACE, label_selector=CLUSTER_LABEL)).items:
         await _delete(hub, SECRETS, one)
     for crd in all_crds():
@@ -137,17 +137,17 @@ async def _patch(client: Client, resource: Resource, manifest: Manifest, operati
 
 
 async def _end(hub: Client, resource: Resource, manifest: Manifest, finalizers: list[str]) -> None:
-    """Delete an object, and let it go without what its finalizers would wait for."""
-    metadata = manifest["metadata"]
-    left = [one for one in metadata.get("finalizers") or [] if one not in finalizers]
-    if left != (metadata.get("finalizers") or []):
-        try:
-            await hub.merge_patch(
-                resource, metadata["name"], metadata.get("namespace"), {"metadata": {"finalizers": left or None}}
-            )
-        except NotFound:
-            return
+    """Delete an object, then take these finalizers off it: what is being deleted gets no new ones."""
     await _delete(hub, resource, manifest)
+    metadata = manifest["metadata"]
+    try:
+        left = await hub.get(resource, metadata["name"], metadata.get("namespace"))
+        kept = [one for one in left["metadata"].get("finalizers") or [] if one not in finalizers]
+        await hub.merge_patch(
+            resource, metadata["name"], metadata.get("namespace"), {"metadata": {"finalizers": kept or None}}
+        )
+    except NotFound:
+        return
 
 
 async def _delete(hub: Client, resource: Resource, manifest: Manifest) -> None:
