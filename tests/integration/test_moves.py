@@ -211,6 +211,17 @@ async def test_a_cluster_whose_copies_fit_nowhere_else_keeps_them_and_does_not_l
         )
 
 
+async def test_a_leave_that_waits_ends_when_it_is_told_to_keep_what_is_there() -> None:
+    async with federation() as fed:
+        await placed(fed, 2, member1=1)
+        await fed.leave("member1")
+        await eventually(lambda: fed.condition("Deployment", "web", "Scheduled").get("reason") == "NoSuccessor")
+        await fed.leave("member1", "keep")
+        await eventually(lambda: "member1" not in fed.lines("Deployment", "web"))
+        kept = fed.copy("member1", "Deployment", "web")
+        assert MARK_ANNOTATION not in (kept["metadata"].get("annotations") or {})
+
+
 async def test_a_pinned_share_holds_and_ends_with_its_time() -> None:
     async with federation() as fed:
         await placed(fed, 6, member1=1, member2=1, member3=1)

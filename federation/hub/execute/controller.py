@@ -21,7 +21,7 @@ from federation.hub.fleet import Fleet, KindKey, Member
 from federation.hub.held import APPROVALS, HELD
 from federation.hub.history import History
 from federation.hub.settings import Settings
-from federation.hub.views import cluster_facts, decision_of, object_facts, override_facts
+from federation.hub.views import cluster_facts, decision_of, leaves_at_once, object_facts, override_facts
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import Resource
 from federation.kube.store import Cached, Change
@@ -158,9 +158,7 @@ class Execute:
         old, new = change.old, change.new
         if new is None and old is not None:
             self._copies.forget_cluster(old.uid)
-        if new is None or (
-            old and cluster_facts(old.manifest()) == cluster_facts(new.manifest()) and old.deleting == new.deleting
-        ):
+        if new is None or (old and _execution_facts(old) == _execution_facts(new)):
             return
         self._enqueue_cluster(new.name)
 
@@ -232,6 +230,12 @@ class Execute:
         if outcome is not None and self._ownership.owns(key[2]):
             self._reporter.note(key[:2], key[2], outcome)
         return again
+
+
+def _execution_facts(cluster: Cached) -> tuple[object, ...]:
+    """What of a Cluster can change a copy: its labels and places, that it leaves, and how (which may change on the way)."""
+    manifest = cluster.manifest()
+    return cluster_facts(manifest), cluster.deleting, leaves_at_once(manifest)
 
 
 def _same_object(old: Cached, new: Cached) -> bool:
