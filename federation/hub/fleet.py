@@ -142,6 +142,11 @@ class Member:
             self.watches.unwant(resource)
             del self._stores[resource]
 
+    def hurry(self) -> None:
+        """The member answers: what could not be read for lack of an answer is read now."""
+        for watches in (self.watches, self._inventory):
+            watches.hurry()
+
     async def run(self) -> None:
         """Watch until cancelled."""
         async with asyncio.TaskGroup() as group:

@@ -6,6 +6,7 @@ allowed (403) leaves the store as it was: unknown is not empty (I14). Silence lo
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.8, 30.0
 REFUSED_PAUSE = 5.0
+LIVED, ANSWERED = 5.0, 2
+"""Seconds after which a watch that breaks counts as one that worked; and the failures that are remembered of a server that
+answers, but whose watches break sooner. So what breaks now and then never waits as long as what is away.
+"""
 SILENCE = 90.0
 """Seconds without an event or a bookmark (one a minute) after which a watch counts as frozen."""
 
@@ -83,22 +88,30 @@ class Reflector:
         self._clock = clock
         self._version = ""
         self._lists = 0
+        self._failures = 0
+        self._retry = asyncio.Event()
 
     @property
     def healthy(self) -> bool:
         """Whether the store follows the server."""
         return self._store.synced and self.stale_since is None
 
+    def hurry(self) -> None:
+        """The server answers again: try now, whatever pause is left."""
+        self._failures = 0
+        self._retry.set()
+
     async def run(self) -> None:
         """List and watch until cancelled."""
-        failures = 0
         while True:
+            started = self._clock()
             try:
                 if not self._version:
                     await self._list()
                 self.error, self.stale_since = None, None
+                started = self._clock()
                 await self._watch()
-                failures = 0
+                self._failures = 0
                 continue
             except Gone:
                 self._version = ""
@@ -111,11 +124,17 @@ class Reflector:
                 error = Unavailable(0, "Broken", f"{self.resource.plural}: {caught}")
                 self._version = ""
             self._fail(error)
-            failures += 1
+            self._failures = 1 if self._clock() - started > LIVED else self._failures + 1
+            pause = _pause(self._failures)
             # A right that is given, or a kind that comes, should not wait for half a minute.
-            await asyncio.sleep(
-                min(_pause(failures), REFUSED_PAUSE) if isinstance(error, Forbidden | NotFound) else _pause(failures)
-            )
+            await self._rest(min(pause, REFUSED_PAUSE) if isinstance(error, Forbidden | NotFound) else pause)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but not on when told to hurry."""
+        self._retry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._retry.wait()
 
     def _fail(self, error: ApiError | None) -> None:
         if self.stale_since is None:
@@ -150,6 +169,7 @@ class Reflector:
         )
         accept = METADATA if self._metadata_only else JSON
         async with self._client.watch(f"{self._path}?{query}", accept=accept) as stream:
+            self._failures = min(self._failures, ANSWERED)
             with WATCHES.labels(self._client.name).track_inprogress():
                 async for line in lines(self._awake(stream.chunks())):
                     self._take(line)

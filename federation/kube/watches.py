@@ -3,7 +3,7 @@
 import asyncio
 
 from federation.kube.client import Client
-from federation.kube.errors import ApiError
+from federation.kube.errors import ApiError, Unavailable
 from federation.kube.reflector import Reflector
 from federation.kube.resource import Resource
 from federation.kube.store import Store
@@ -68,6 +68,12 @@ class Watches:
         """Why a kind cannot be read right now, if the server said so."""
         reflector = self._reflectors.get(resource)
         return reflector.error if reflector is not None else None
+
+    def hurry(self) -> None:
+        """The server answers again: no kind that it did not answer for waits for the rest of its pause."""
+        for reflector in self._reflectors.values():
+            if isinstance(reflector.error, Unavailable):
+                reflector.hurry()
 
     @property
     def all_synced(self) -> bool:

@@ -71,6 +71,7 @@ class Clusters:
                 member.reachable = probe.answered
                 self._fleet.changed(member)
             if probe.answered:
+                member.hurry()
                 version = await self._version(member) or version
                 await self._fleet.discover(member)
             await self._write(member, health, version)
