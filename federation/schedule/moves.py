@@ -183,10 +183,15 @@ def _shown(there: Standing) -> int:
 
 
 def _written(decision: Decision, lines: Mapping[str, str], seen: Mapping[str, int]) -> Shares:
-    """The most that each member may hold right now: what it should, or more where it has not given that up yet."""
+    """The most that each member may hold right now: what it should, or more where it has not given that up yet.
+
+    A new process may not have seen a copy yet: then what its line said last counts.
+    """
     written = dict(decision.targets)
-    for name, count in seen.items():
-        if not standing(lines.get(name, "")).away:
+    for name in lines.keys() | seen.keys():
+        line = lines.get(name, "")
+        count = seen.get(name, _number(parse_line(line).get("wanted", "")))
+        if count and not standing(line).away:
             written[name] = max(written.get(name, 0), count)
     return written
 

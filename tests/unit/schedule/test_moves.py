@@ -112,6 +112,15 @@ def test_the_next_step_of_a_divided_workload(name: str) -> None:
     assert (None if course is None else (course.targets, moves(course))) == expected
 
 
+def test_a_new_process_that_has_not_seen_a_copy_counts_what_its_line_says() -> None:
+    in_force = decision({"m1": 2, "m2": 1}, ("m2", "m1", 1, 0))
+    lines = {"m1": line(2, epoch=4, wanted="2"), "m2": line(2, epoch=4, wanted="2")}
+    assert advance(in_force, lines=lines, seen={"m1": 2}, surge=1) is None, "m2 may still hold two"
+    course = advance(in_force, lines=lines, seen={"m1": 2, "m2": 1}, surge=1)
+    assert course is not None
+    assert course.targets == {"m1": 3, "m2": 1}
+
+
 COPIES = {
     "an old copy stays until the new one serves": (
         decision({"m1": 2, "m3": 2}, ("m1", "m3", 2, 2), divided=False), {"m1": line(2), "m3": line(1, health="Progressing")}, None,
