@@ -235,7 +235,10 @@ class Applier:
         if isinstance(error, Conflict | AlreadyExists):
             return "Conflict", error.message, 1.0
         log.info("%s: %s", member.name, error)
-        return "Unreachable" if error.status == 0 else error.reason or "Failed", error.message, 2.0
+        if error.status == 0:
+            # A request that was lost does not make a member unreachable, with which what it holds would count as given up.
+            return "NoAnswer" if member.reachable else "Unreachable", error.message, 2.0
+        return error.reason or "Failed", error.message, 2.0
 
 
 def _line(binding: Manifest, member: Member) -> str:
