@@ -196,6 +196,27 @@ async def test_all_bindings_deleted_come_back_from_the_members_marks_and_nothing
         assert not events(fed, "Stranded"), "an object is not stranded while its template exists and is claimed again"
 
 
+async def test_a_binding_that_went_is_made_again_only_after_its_template_was_asked_for() -> None:
+    async with federation() as fed:
+        await fed.apply(
+            policy("web", PLACE, selector(name="web"), placement=on("member1")), deployment("web", PLACE, 1)
+        )
+        await eventually(lambda: fed.settled("Deployment", "web"))
+        old = fed.binding("Deployment", "web")
+        assert old is not None
+        mark = len(fed.hub.requests)
+        await fed.client.delete(RESOURCE_BINDINGS, old["metadata"]["name"], PLACE)
+        await eventually(
+            lambda: any(one.method == "POST" and "/resourcebindings" in one.path for one in fed.hub.requests[mark:])
+        )
+        asked = [
+            f"{one.method} {one.path.partition('?')[0]}" for one in fed.hub.requests[mark:]
+            if one.path.partition("?")[0].endswith(("/deployments/web", "/resourcebindings"))
+        ]  # fmt: skip
+        made = next(number for number, one in enumerate(asked) if one.startswith("POST"))
+        assert f"GET /apis/apps/v1/namespaces/{PLACE}/deployments/web" in asked[:made], "the cache may be late"
+
+
 # Objects that no binding leads to.
 
 

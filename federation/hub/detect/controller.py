@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from federation.api.meta import Manifest
+from federation.api.naming import binding_name
 from federation.hub.caches import BY_NAMESPACE, POLICY_KINDS, BindingKey, HubCaches
 from federation.hub.detect.decide import Plan, binding_key, owner_patch, plan
 from federation.hub.detect.notes import Notes, TemplateKey
@@ -41,6 +42,8 @@ class Detect:
         """What policies lost, and to whom."""
         self._never = Notes()
         """What policies claim but never propagate, and why."""
+        self._removed: set[BindingKey] = set()
+        """Bindings that went while the cache has their template: it may be late, so it is asked for before one is made again."""
         self._status_written: dict[PolicyKey, float] = {}
 
     async def run(self) -> None:
@@ -105,6 +108,8 @@ class Detect:
             return
         manifest = entry.manifest()
         resource, policy = manifest["spec"]["resource"], manifest["spec"].get("policy")
+        if new is None and self._caches.template(manifest) is not None:
+            self._removed.add((entry.namespace, entry.name))
         if policy:
             self._mark_status_key((policy["kind"], policy.get("namespace") or "", policy["name"]))
         if (
@@ -128,6 +133,7 @@ class Detect:
         template = store.get(namespace, name) if store else None
         if template is None:
             self._forget(key)
+            self._removed.discard(_binding_key(key))
             return None
         manifest = template.manifest()
         manifest.setdefault("apiVersion", api_version)
@@ -136,6 +142,10 @@ class Detect:
         binding = found.manifest() if found else None
         outcome = plan(manifest, policies=self._policies_for(namespace), binding=binding)
         self._remember(key, outcome)
+        if outcome.create is not None and binding_key(manifest) in self._removed:
+            evidence = await template_evidence(self._caches, outcome.create["spec"]["resource"])
+            if evidence.standing is not Standing.PRESENT or evidence.uid != template.uid:
+                return 1.0 if evidence.standing is Standing.UNKNOWN else None
         try:
             await self._apply(manifest, binding, outcome)
         except (AlreadyExists, Conflict, NotFound):
@@ -172,6 +182,7 @@ class Detect:
 
     def _learn(self, binding: Manifest) -> None:
         key: BindingKey = (binding["metadata"].get("namespace") or "", binding["metadata"]["name"])
+        self._removed.discard(key)
         self._caches.binding_store(key).learn(binding)
 
     def _remember(self, key: TemplateKey, outcome: Plan) -> None:
@@ -231,6 +242,11 @@ class Detect:
         except (Invalid, NotFound):
             return 1.0
         return None
+
+
+def _binding_key(key: TemplateKey) -> BindingKey:
+    api_version, kind, namespace, name = key
+    return namespace, binding_name(api_version.rpartition("/")[0], kind, namespace, name)
 
 
 def _kind(policy: Cached) -> str:

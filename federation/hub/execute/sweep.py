@@ -31,6 +31,8 @@ AGAIN = 2.0
 """Seconds until the next look at an object of which something is unknown."""
 HELD = 60.0
 """Seconds until the brake is asked again: no binding could say that a sweep is held, so it goes at the brake's own pace."""
+MADE_AGAIN = 1.0
+"""Seconds that detect has to make a binding again that was deleted while its template stays."""
 ObjectKey = tuple[str, str, str, str, str]
 """(member, apiVersion, kind, namespace, name)"""
 
@@ -58,11 +60,15 @@ class Sweep:
         self._fleet.ownership.on_change(self._shards_changed)
         await run_workers(self._queue, self._reconcile, workers=4, name="sweep")
 
-    def add(self, member: Member, resource: Resource, copy: Cached) -> None:
-        """Look at a copy, if no binding leads to it."""
+    def add(self, member: Member, resource: Resource, copy: Cached, *, after: float = 0.0) -> None:
+        """Look at a copy, if no binding leads to it, at once or some seconds later."""
         mark = parse_mark(copy.annotations.get(MARK_ANNOTATION) or "")
         if mark is not None and self._unbound(mark.binding):
-            self._queue.add((member.name, resource.api_version, resource.kind, copy.namespace, copy.name))
+            key = (member.name, resource.api_version, resource.kind, copy.namespace, copy.name)
+            if after:
+                self._queue.add_after(key, after)
+            else:
+                self._queue.add(key)
 
     def _unbound(self, binding: str) -> bool:
         namespace, _, name = binding.partition("/")
@@ -85,19 +91,20 @@ class Sweep:
         if change.new is None and change.old is not None:
             reference = change.old.manifest()["spec"]["resource"]
             self._look_for(
-                reference["apiVersion"], reference["kind"], reference.get("namespace") or "", reference["name"]
-            )
+                reference["apiVersion"], reference["kind"], reference.get("namespace") or "", reference["name"],
+                after=MADE_AGAIN,
+            )  # fmt: skip
 
     def _template_changed(self, resource: Resource, change: Change) -> None:
         if change.new is None and change.old is not None:
             self._look_for(resource.api_version, resource.kind, change.old.namespace, change.old.name)
 
-    def _look_for(self, api_version: str, kind: str, namespace: str, name: str) -> None:
+    def _look_for(self, api_version: str, kind: str, namespace: str, name: str, *, after: float = 0.0) -> None:
         for member in self._fleet:
             copy = member.copy((api_version, kind), namespace, name)
             found = member.resource_of((api_version, kind))
             if copy is not None and found is not None:
-                self.add(member, found, copy)
+                self.add(member, found, copy, after=after)
         group = api_version.rpartition("/")[0]
         for key in self._kept:
             if (key[1].rpartition("/")[0], *key[2:]) == (group, kind, namespace, name):
