@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test test-unit test-property test-conformance test-integration test-e2e test-soak lint format crds bench clean
+.PHONY: help setup demo down test test-unit test-property test-conformance test-integration test-e2e test-faults-sample test-faults test-soak lint format crds bench clean
 
 help: ## say what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -25,7 +25,7 @@ demo: $(READY) ## three real member clusters, joined, with the examples running
 down: $(READY) ## end the demo and its clusters
 	@$(BIN)/python hack/demo.py down
 
-test: test-unit test-property test-conformance test-integration test-e2e ## every layer, real clusters included
+test: test-unit test-property test-conformance test-integration test-e2e test-faults-sample ## every layer, real clusters included
 
 test-unit: $(READY) ## pure functions
 	@echo "==> unit"; $(PYTEST) tests/unit
@@ -42,6 +42,15 @@ test-integration: $(READY) ## controllers against the API server in process
 test-e2e: $(READY) ## everything that only real clusters prove
 	@hack/clusters prepare
 	@echo "==> e2e"; $(PYTEST) tests/e2e tests/integration -m e2e
+
+FAULTS ?=
+test-faults-sample: $(READY) ## a seeded sample of the fault sweep, and E1 to E6 in short; FAULTS="--faults-seed N" repeats one
+	@hack/clusters prepare
+	@echo "==> faults, a sample"; $(PYTEST) tests/faults/test_sample.py tests/faults/test_karmada_anchors.py -m e2e $(FAULTS)
+
+test-faults: $(READY) ## every scenario under every fault at every write, and E1 to E6 in full (docs/reliability.md says how long)
+	@hack/clusters prepare
+	@echo "==> faults"; $(PYTEST) tests/faults/test_sweep.py tests/faults/test_karmada_anchors.py -m e2e --faults-full $(FAULTS)
 
 test-soak: $(READY) ## 200 joins and 2,000 objects come and go on real clusters; nothing may be left (about twelve minutes)
 	@hack/clusters prepare
