@@ -48,6 +48,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             clusters.down()
 
 
+@pytest.fixture(autouse=True)
+def no_errors_in_the_log(lab: Lab) -> Iterator[None]:
+    """The hub process logs no error, but for kinds of ours that are not served any more: then it ends, and says why."""
+    before = len(lab.process.errors())
+    yield
+    errors = [line for line in lab.process.errors()[before:] if "404 page not found" not in line]
+    assert not errors, "\n".join(errors)
+
+
 def data(lab: Lab) -> dict[str, str]:
     """The hub's record."""
     found = lab.hub.get("configmap", "federation-hub", "federation-system")
