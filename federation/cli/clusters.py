@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import click
 
+from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
 from federation.cli.session import Refused
 from federation.hub.eligible import hub_identity
+from federation.hub.held import HELD
 from federation.hub.views import condition
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials
@@ -187,7 +189,10 @@ async def remaining(hub: Client, name: str) -> list[str]:
     """The templates of which a leaving member still holds copies, each with what it waits for."""
     found = []
     for binding in await holding(hub, name):
+        line = parse_line(binding["status"]["members"][name])
         scheduled = condition(binding, "Scheduled") or {}
         why = f" ({scheduled['reason']}: {scheduled['message']})" if scheduled.get("message") else ""
+        if line.get("reason") == HELD:
+            why = f" (held by the brake; let it go: fedctl approve {line.get('plan')})"
         found.append(template_of(binding) + why)
     return sorted(found)

@@ -9,6 +9,7 @@ import pytest
 
 from federation.api.meta import SYSTEM_NAMESPACE
 from federation.cli.approve import approve
+from federation.cli.clusters import remaining
 from federation.cli.held import by_plan, get_held, held_changes
 from federation.cli.session import Refused
 from federation.hub.brake import LEASE, WINDOW_ANNOTATION, Brake, Verdict
@@ -219,6 +220,9 @@ async def test_a_leaving_cluster_is_held_too_but_keeping_its_copies_is_not() -> 
         await fed.leave("member2")
         await eventually(lambda: len(held(fed, templates, "member2")) == 3)
         assert len(copies(fed, "member2")) == 3
+        assert all("fedctl approve" in text for text in await remaining(fed.client, "member2")), (
+            "the command says how on"
+        )
         await fed.leave("member1", "keep")
         await eventually(lambda: not any("member1" in fed.lines("ConfigMap", name) for name in templates))
         assert len(copies(fed, "member1")) == 8
