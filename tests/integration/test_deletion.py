@@ -12,6 +12,7 @@ from federation.kube.transport import Response
 from federation.sandbox import ApiServer
 from tests.e2e.manifests import config_map, deployment, on, policy, selector, weights
 from tests.integration.federation import PLACE, Federation, always, eventually, federation
+from tests.integration.test_moves import unreachable
 
 LEASE = "federation-leader"
 
@@ -118,6 +119,21 @@ async def test_a_member_that_returns_after_our_restart_is_swept_too() -> None:
         await eventually(lambda: uids(fed) == {})
 
 
+async def test_a_template_made_again_while_its_member_was_out_of_the_question_adopts_its_copy_there_too() -> None:
+    async with federation() as fed:
+        before = await place(fed)
+        fed.members["member2"].server.down = True
+        await eventually(lambda: unreachable(fed, "member2"))
+        await fed.delete("Deployment", "web")
+        await eventually(lambda: binding_is_gone(fed))
+        await fed.apply(deployment("web", PLACE, 2))
+        await eventually(lambda: set(fed.decision("Deployment", "web").get("targets") or {}) == {"member1"})
+        fed.members["member2"].server.down = False
+        await eventually(lambda: "member2" in fed.decision("Deployment", "web")["targets"])
+        await eventually(lambda: fed.settled("Deployment", "web") and "member2" in fed.lines("Deployment", "web"))
+        assert uids(fed)["member2"] == before["member2"], "no decision ever dropped it"
+
+
 async def test_a_template_made_again_under_the_same_name_meanwhile_adopts_its_copy_when_the_member_returns() -> None:
     async with federation() as fed:
         before = await place(fed)
@@ -127,7 +143,7 @@ async def test_a_template_made_again_under_the_same_name_meanwhile_adopts_its_co
         await fed.apply(deployment("web", PLACE, 2))
         await eventually(lambda: "member1" in uids(fed))
         fed.members["member2"].server.down = False
-        await eventually(lambda: fed.settled("Deployment", "web"))
+        await eventually(lambda: fed.settled("Deployment", "web") and "member2" in fed.lines("Deployment", "web"))
         assert uids(fed)["member2"] == before["member2"], "adopted in place"
         assert (
             mark(fed, "member2").template_uid == fed.hub.objects("apps/v1", "Deployment", PLACE)[0]["metadata"]["uid"]

@@ -4,6 +4,7 @@ What decides is pure (`decide.py`, `permit.py`); here is only what it takes to a
 """
 
 import time
+from datetime import datetime
 from functools import partial
 
 from federation.api.lines import parse_line
@@ -29,7 +30,7 @@ from federation.hub.execute.render import render
 from federation.hub.execute.report import Outcome, held_outcome
 from federation.hub.fleet import Fleet
 from federation.hub.history import History
-from federation.hub.views import cluster_facts, decision_of, is_divided, leaves_at_once, override_facts
+from federation.hub.views import cluster_facts, condition, decision_of, is_divided, leaves_at_once, override_facts
 from federation.kube.errors import ApiError, Conflict
 from federation.kube.fence import Fenced
 from federation.kube.resource import CLUSTERS
@@ -39,6 +40,8 @@ from federation.policy.suspend import suspended
 
 CopyKey = tuple[str, str, str]
 """(binding namespace, binding name, cluster)"""
+CHOSEN_WITHIN = 5.0
+"""Seconds that the scheduler has for a cluster that became ready, before a copy there that nobody asked for goes."""
 _EARLY = frozenset({"NotJoined", "Unknown"})
 
 
@@ -88,6 +91,12 @@ class Copies:
         if entry is not None and entry.deleting and await self._kind_goes(entry):
             return None, None
         if cluster not in decision.targets or leaving:
+            if (
+                state.observed is not None
+                and entry is not None
+                and _may_still_be_chosen(binding, entry, now=time.time())
+            ):
+                return None, 1.0
             keep = bool(binding["spec"].get("preserveResourcesOnDeletion")) or (entry is not None and _keeps(entry))
             plan = plan_dropped(identity=identity, member=state, keep=keep)
         else:
@@ -217,6 +226,20 @@ def _outcome(
     kept: str = "",
 ) -> Outcome:
     return Outcome(epoch=epoch, generation=template.generation, reason=reason, message=message, hash=hash, kept=kept)
+
+
+def _may_still_be_chosen(binding: Manifest, cluster: Cached, *, now: float) -> bool:
+    """Whether a copy that this binding never heard of is in a cluster that was out a moment ago.
+
+    A template that was made again while its member was away has no decision that ever dropped the member (I21): once the
+    member is ready the scheduler may choose it, and the copy is adopted in place.
+    """
+    if cluster.deleting or cluster.name in ((binding.get("status") or {}).get("members") or {}):
+        return False
+    ready = condition(cluster.manifest(), "Ready")
+    if ready is None or ready["status"] != "True":
+        return True
+    return now - datetime.fromisoformat(ready["lastTransitionTime"]).timestamp() < CHOSEN_WITHIN
 
 
 def _keeps(cluster: Cached) -> bool:
