@@ -170,10 +170,11 @@ def test_a_template_made_anew_while_a_member_is_away_adopts_its_copy_when_it_ret
         eventually(lambda: lab.member(1).get("deployment", "web", place))
     finally:
         lab.clusters.start("member2")
-    eventually(lambda: lab.hub.settled("Deployment", "web", place), within=60)
-    assert lab.member(2).uid("deployment", "web", place) == uids[2]
     template = lab.hub.uid("deployment", "web", place)
-    assert template in lab.member(2).get("deployment", "web", place)["metadata"]["annotations"]["federation.dev/mark"]
+    mark = lambda: lab.member(2).get("deployment", "web", place)["metadata"]["annotations"]["federation.dev/mark"]
+    eventually(lambda: template in mark(), within=60)
+    eventually(lambda: lab.hub.settled("Deployment", "web", place))
+    assert lab.member(2).uid("deployment", "web", place) == uids[2]
 
 
 def test_all_bindings_deleted_come_back_and_no_copy_is_touched(lab: Lab, place: str) -> None:
