@@ -63,11 +63,11 @@ def data(lab: Lab) -> dict[str, str]:
     return (found or {}).get("data") or {}
 
 
-def copies(lab: Lab, name: str) -> dict[str, tuple[str, int]]:
-    """UID and generation of each copy of a Deployment."""
+def copies(lab: Lab, name: str) -> dict[str, tuple[str, str]]:
+    """UID and spec of each copy of a Deployment (its generation moves with its annotations, so with marks)."""
     found = {member: one.get("deployment", name, PLACE) for member, one in lab.members.items()}
     return {
-        member: (one["metadata"]["uid"], one["metadata"]["generation"])
+        member: (one["metadata"]["uid"], json.dumps(one["spec"], sort_keys=True))
         for member, one in found.items()
         if one is not None
     }
