@@ -107,7 +107,7 @@ async def find(hub: Client, cluster: str | None = None) -> Orphans:
     view = HubView(hub, await hub.discover(), ending)
     found: list[tuple[Marked, Verdict]] = []
     for one in unbound:
-        evidence = await template_evidence(view, one.reference)
+        evidence = await template_evidence(view, one.reference, born=one.created)
         ahead = one.mark.at is not None and one.mark.at > newest
         found.append((one, fate(one, hub_id=hub_id, record=record, evidence=evidence, ahead=ahead)))
     return Orphans(found, silent)

@@ -50,8 +50,12 @@ class Evidence:
     """The namespace is being deleted, so the object will go although it is still present."""
 
 
-async def template_evidence(hub: Hub, reference: Manifest) -> Evidence:
-    """Read the template of a `binding.spec.resource` from the API server itself, never from a cache."""
+async def template_evidence(hub: Hub, reference: Manifest, *, born: str = "") -> Evidence:
+    """Read the template of a `binding.spec.resource` from the API server itself, never from a cache.
+
+    `born`: when what depends on the template was made (RFC 3339). Where the kind was defined only later, the template went
+    with an earlier definition, and nobody asked for its copies to go.
+    """
     resource = hub.resource_of(reference["apiVersion"], reference["kind"])
     if resource is None:
         return await _of_missing_kind(hub, reference)
@@ -61,7 +65,9 @@ async def template_evidence(hub: Hub, reference: Manifest) -> Evidence:
     except NotFound as error:
         # The API server names the object it misses; a missing kind is answered without a name.
         if (error.details or {}).get("name") == reference["name"]:
-            return Evidence(Standing.UNDEFINED if hub.definition_ends(resource) else Standing.GONE)
+            if hub.definition_ends(resource):
+                return Evidence(Standing.UNDEFINED)
+            return Evidence(await _since_defined(hub, resource, born))
         return await _of_missing_kind(hub, reference)
     except ApiError:
         return Evidence(Standing.UNKNOWN)
@@ -69,6 +75,19 @@ async def template_evidence(hub: Hub, reference: Manifest) -> Evidence:
     standing = Standing.TERMINATING if "deletionTimestamp" in metadata else Standing.PRESENT
     ends = standing is Standing.PRESENT and namespace is not None and await _namespace_ends(hub, namespace)
     return Evidence(standing, metadata["uid"], ends)
+
+
+async def _since_defined(hub: Hub, resource: Resource, born: str) -> Standing:
+    """Gone, or undefined where the definition in force is younger than what depends on the object."""
+    if not born or "." not in resource.group:
+        return Standing.GONE
+    try:
+        definition = await hub.client.get(CRDS, f"{resource.plural}.{resource.group}")
+    except NotFound:
+        return Standing.GONE  # built in, or an aggregated API
+    except ApiError:
+        return Standing.UNKNOWN
+    return Standing.UNDEFINED if str(definition["metadata"]["creationTimestamp"]) > born else Standing.GONE
 
 
 async def _of_missing_kind(hub: Hub, reference: Manifest) -> Evidence:

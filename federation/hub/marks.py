@@ -41,7 +41,7 @@ def marked(member: str, resource: Resource, manifest: Manifest) -> Marked | None
     return Marked(
         member=member, api_version=resource.api_version, kind=resource.kind, namespace=metadata.get("namespace") or "",
         name=metadata["name"], uid=metadata["uid"], resource_version=metadata["resourceVersion"], mark=mark,
-        deleting="deletionTimestamp" in metadata,
+        deleting="deletionTimestamp" in metadata, created=metadata.get("creationTimestamp") or "",
     )  # fmt: skip
 
 

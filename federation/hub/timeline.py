@@ -34,6 +34,8 @@ class Marked:
     resource_version: str
     mark: Mark
     deleting: bool = False
+    created: str = ""
+    """Its creationTimestamp in the member."""
 
     @property
     def reference(self) -> Manifest:

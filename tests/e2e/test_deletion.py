@@ -12,6 +12,8 @@ def placed(lab: Lab, place: str, **spec: object) -> dict[int, str]:
         policy("web", place, selector(name="web"), placement=on("member1", "member2"), **spec),
         deployment("web", place, 2),
     )
+    # A member that was stopped by the test before this one may be back a moment later only.
+    eventually(lambda: all(lab.member(number).get("deployment", "web", place) for number in (1, 2)))
     eventually(lambda: lab.hub.settled("Deployment", "web", place))
     return {number: lab.member(number).uid("deployment", "web", place) for number in (1, 2)}
 

@@ -339,7 +339,7 @@ def test_a_cluster_that_points_at_a_secret_elsewhere_is_refused(lab: Lab, place:
     reference = {"namespace": place, "name": "s"}
     spec = {"syncMode": "Push", "apiEndpoint": "https://member.test", "secretRef": reference}
     said = lab.hub.refuses({"apiVersion": API, "kind": "Cluster", "metadata": {"name": "far"}, "spec": spec})
-    assert "spec.secretRef.namespace must be federation-system" in said
+    assert "secretRef.namespace must be federation-system" in said
 
 
 # --- deletion protection -----------------------------------------------------------------------------------------------

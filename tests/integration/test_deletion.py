@@ -1,5 +1,6 @@
 """Deletion needs evidence (DESIGN section 4), on the sandbox: members that are away, hubs that went back or were rebuilt."""
 
+import asyncio
 from typing import Any
 
 from federation.api.lines import Mark, parse_mark
@@ -7,10 +8,10 @@ from federation.api.meta import MARK_ANNOTATION, SYSTEM_NAMESPACE, Manifest
 from federation.hub.eligible import RECORD, write_record
 from federation.hub.timeline import Record, numbers_text, read_record, resumed
 from federation.kube.errors import ApiError, NotFound, Unavailable
-from federation.kube.resource import CONFIG_MAPS, LEASES, NAMESPACES, RESOURCE_BINDINGS
+from federation.kube.resource import CONFIG_MAPS, CRDS, LEASES, NAMESPACES, RESOURCE_BINDINGS, Resource
 from federation.kube.transport import Response
 from federation.sandbox import ApiServer
-from tests.e2e.manifests import config_map, deployment, on, policy, selector, weights
+from tests.e2e.manifests import config_map, deployment, on, policy, selector, weights, widget, widget_definition
 from tests.integration.federation import PLACE, Federation, always, eventually, federation
 from tests.integration.test_moves import unreachable
 
@@ -508,3 +509,28 @@ async def test_our_finalizer_is_not_released_by_a_member_that_errs() -> None:
         await always(lambda: not binding_is_gone(fed), seconds=0.4)
         server.faults = None
         await eventually(lambda: binding_is_gone(fed) and uids(fed) == {}, within=10)
+
+
+async def test_a_kind_that_is_defined_again_before_its_object_is_leaves_the_copy_until_the_object_returns() -> None:
+    async with federation() as fed:
+        group = "g.test"
+        resource = Resource(group, "v1", "widgets", "Widget", namespaced=True)
+        member = fed.members["member1"]
+        for client in (fed.client, member.client()):
+            await client.create(CRDS, widget_definition(group))
+        await fed.apply(policy("w", PLACE, selector("Widget", api=f"{group}/v1"), placement=on("member1")))
+        await fed.client.create(resource, widget(group, PLACE))
+        copy = (await eventually(lambda: member.server.objects(f"{group}/v1", "Widget", PLACE), within=20))[0]
+        await asyncio.sleep(1.1)  # times of creation are whole seconds
+        await fed.client.delete(CRDS, f"widgets.{group}")
+        await eventually(
+            lambda: not fed.hub.objects(RESOURCE_BINDINGS.api_version, "ResourceBinding", PLACE), within=20
+        )
+        await fed.client.create(CRDS, widget_definition(group))
+        await fed.kill()  # what a process remembers of it is not what saves the copy
+        await fed.start()
+        await asyncio.sleep(2.5)
+        await fed.client.create(resource, widget(group, PLACE))
+        await eventually(lambda: fed.hub.objects(RESOURCE_BINDINGS.api_version, "ResourceBinding", PLACE), within=20)
+        found = member.server.objects(f"{group}/v1", "Widget", PLACE)
+        assert [one["metadata"]["uid"] for one in found] == [copy["metadata"]["uid"]]

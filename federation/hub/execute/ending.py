@@ -127,7 +127,9 @@ class Endings:
             return AGAIN
         if time.monotonic() - self._held.get(key, -STOPPED) < STOPPED:
             return STOPPED
-        evidence = await template_evidence(self._caches, binding["spec"]["resource"])
+        evidence = await template_evidence(
+            self._caches, binding["spec"]["resource"], born=binding["metadata"].get("creationTimestamp") or ""
+        )
         if evidence.standing is Standing.UNKNOWN:
             return 1.0
         if evidence.standing is Standing.UNDEFINED:

@@ -141,7 +141,7 @@ class Sweep:
         if found is None or not self._unbound(found.mark.binding) or found.deleting:
             self._kept.pop(key, None)
             return None
-        evidence = await template_evidence(self._caches, found.reference)
+        evidence = await template_evidence(self._caches, found.reference, born=found.created)
         ahead = await self._history.still_ahead(found.mark.at)
         verdict = fate(found, hub_id=self._caches.hub_id, record=self._history.record, evidence=evidence, ahead=ahead)
         if verdict.fate is Fate.DELETE:
