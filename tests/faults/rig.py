@@ -255,7 +255,7 @@ class Rig:
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
         return place
 
-    def until(self, test: Callable[[State], object], what: str, *, within: float = 40.0) -> None:
+    def until(self, test: Callable[[State], object], what: str, *, within: float = 40.0, every: float = STEP) -> None:
         """Wait for a state; a process that a fault killed is started again meanwhile. Raises NotQuiet."""
         deadline = time.monotonic() + within
         while not self.look(test):
@@ -265,7 +265,7 @@ class Rig:
                 self.start()
             if time.monotonic() > deadline:
                 raise NotQuiet(f"not within {within:.0f} s: {what}")
-            time.sleep(STEP)
+            time.sleep(every)
 
     def find(self, server: str, resource: str, namespace: str, name: str) -> Manifest | None:
         """One object as observed."""

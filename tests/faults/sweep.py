@@ -128,6 +128,24 @@ def concerning(entries: Sequence[Entry], place: str, cluster: str = "") -> list[
     return [entry for entry in entries if _concerns(entry, place, cluster)]
 
 
+def about(journal: Sequence[Entry], name: str) -> list[Entry]:
+    """The part of a journal that is about one template, its binding and its copies: a check's time grows with both."""
+    names = {name}
+    for entry in journal:
+        found = entry.object if isinstance(entry, Change) and entry.resource == "resourcebindings" else None
+        if found is not None and found["spec"]["resource"]["name"] == name:
+            names.add(found["metadata"]["name"])
+    return [entry for entry in journal if _named(entry) in names or _named(entry) == ""]
+
+
+def _named(entry: Entry) -> str:
+    """The object that an entry is about; empty for what is about all of them."""
+    if isinstance(entry, Change):
+        return "" if entry.object is None or entry.resource == "clusters" else str(entry.object["metadata"]["name"])
+    request = getattr(entry, "request", None)
+    return "" if request is None else str(request.name)
+
+
 def described(journal: Sequence[Entry], found: Sequence[Violation]) -> str:
     """Violations with the journal before each of them."""
     return "\n".join(f"{one}\n{_around(journal, one.index)}" for one in found)

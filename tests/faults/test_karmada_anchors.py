@@ -21,7 +21,7 @@ from tests.faults.journal import Answered, Asked, Manifest, Note, Seen, State
 from tests.faults.rig import US, Rig
 from tests.faults.rules import Phase, Request, Rule
 from tests.faults.scenarios import FOURTH, Stage, binding_of, clear, settled, shares
-from tests.faults.sweep import concerning, described
+from tests.faults.sweep import about, concerning, described
 
 THREE = weights(member1=1, member2=1, member3=1)
 
@@ -44,7 +44,10 @@ def place_many(stage: Stage, count: int, replicas: int, placement: Manifest) -> 
     stage.rig.apply(policy("web", stage.place, selector(), placement=placement))
     stage.rig.apply(*(deployment(name, stage.place, replicas) for name in names))
     stage.rig.until(
-        lambda state: all(settled(state, stage.place, name=name) for name in names), "all settled", within=120
+        lambda state: all(settled(state, stage.place, name=name) for name in names),
+        "all settled",
+        within=120,
+        every=0.2,
     )
     time.sleep(1.0)
     return names
@@ -52,8 +55,11 @@ def place_many(stage: Stage, count: int, replicas: int, placement: Manifest) -> 
 
 def keeps_the_invariants(stage: Stage) -> None:
     journal = concerning(stage.rig.entries(), stage.place)
-    found = violations(journal)
-    assert not found, described(journal, found)
+    changes = [entry for entry in journal if isinstance(entry, Seen) and entry.resource == "deployments"]
+    for name in sorted({entry.object["metadata"]["name"] for entry in changes if entry.object is not None}):
+        part = about(journal, name)
+        found = violations(part)
+        assert not found, f"{name}\n{described(part, found)}"
 
 
 def taint(rig: Rig, member: str, *taints: Manifest) -> None:
@@ -80,12 +86,12 @@ def test_e1_no_old_copy_goes_while_new_pods_are_not_ready(book: Book, stage: Sta
             staying = rig.look(lambda state: sum(shares(state, place, name).get("member1") == 1 for name in names))
         rig.until(
             lambda state: all("member1" not in shares(state, place, name) and settled(state, place, name=name) for name in names),
-            "moved once the new pods are ready", within=120,
+            "moved once the new pods are ready", within=120, every=0.1,
         )  # fmt: skip
     finally:
         taint(rig, "member1")
     journal = concerning(rig.entries(), place)
-    dips = {one.message.split(":")[0] for check in (i2, i3) for one in check(journal)}
+    dips = [name for name in names if any(True for check in (i2, i3) for _ in check(about(journal, name)))]
     book.figure(
         "E1",
         f"{len(dips)} of {count} bindings dipped; {staying} of {count} old copies kept while the new pods were not ready",
