@@ -25,6 +25,9 @@ from federation.operator.lifecycle import RETRY, Lifecycle
 
 log = logging.getLogger(__name__)
 
+LEAVE_RETRY = 2.0
+"""Seconds until the next try of a leave that an API server did not let through."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorSettings:
@@ -78,7 +81,8 @@ def _registry(hub: Client, lifecycle: Lifecycle, credentials: Credentials) -> ko
 
     seen: dict[str, object] = {}
 
-    @kopf.on.event(GROUP, VERSION, "clusters", registry=registry)
+    # Ids of their own: kopf makes annotation names of them, and of a nested function an invalid one.
+    @kopf.on.event(GROUP, VERSION, "clusters", id="wake", registry=registry)
     async def wake(name: str, body: kopf.Body, event: Any, **_: Any) -> None:
         """Heartbeats change a Cluster all the time; only what can change our answer is worth a look."""
         if event["type"] == "DELETED":
@@ -91,7 +95,9 @@ def _registry(hub: Client, lifecycle: Lifecycle, credentials: Credentials) -> ko
             seen[name] = now
             woken[name].set()
 
-    @kopf.daemon(GROUP, VERSION, "clusters", registry=registry, cancellation_backoff=0.1, cancellation_timeout=5)
+    @kopf.daemon(
+        GROUP, VERSION, "clusters", id="keep", registry=registry, cancellation_backoff=0.1, cancellation_timeout=5
+    )
     async def keep(name: str, stopped: kopf.DaemonStopped, **_: Any) -> None:
         while not stopped:
             woken[name].clear()
@@ -108,11 +114,16 @@ def _registry(hub: Client, lifecycle: Lifecycle, credentials: Credentials) -> ko
             for one in waiting:
                 one.cancel()
 
-    @kopf.on.delete(GROUP, VERSION, "clusters", registry=registry)
+    @kopf.on.delete(GROUP, VERSION, "clusters", id="leave", registry=registry)
     async def depart(name: str, **_: Any) -> None:
-        try:
-            await leave(hub, name, hub_label=short_hash(await hub_identity(hub)))
-        except ApiError as error:
-            raise kopf.TemporaryError(str(error), delay=2) from error
+        """Tried again here, not by kopf: it would keep count in an annotation of the Cluster, one more write to lose."""
+        while True:
+            try:
+                await leave(hub, name, hub_label=short_hash(await hub_identity(hub)))
+            except ApiError as error:
+                log.info("cluster %s does not leave yet: %s", name, error)
+                await asyncio.sleep(LEAVE_RETRY)
+            else:
+                return
 
     return registry
