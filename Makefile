@@ -44,9 +44,10 @@ test-e2e: $(READY) ## everything that only real clusters prove
 	@echo "==> e2e"; $(PYTEST) tests/e2e tests/integration -m e2e
 
 FAULTS ?=
-test-faults-sample: $(READY) ## a seeded sample of the fault sweep, and E1 to E6 in short; FAULTS="--faults-seed N" repeats one
+SEED ?= 7
+test-faults-sample: $(READY) ## a seeded sample of the fault sweep (SEED=N draws another), and E1 to E6 in short
 	@hack/clusters prepare
-	@echo "==> faults, a sample"; $(PYTEST) tests/faults/test_sample.py tests/faults/test_karmada_anchors.py -m e2e $(FAULTS)
+	@echo "==> faults, a sample"; $(PYTEST) tests/faults/test_sample.py tests/faults/test_karmada_anchors.py -m e2e --faults-seed $(SEED) $(FAULTS)
 
 test-faults: $(READY) ## every scenario under every fault at every write, and E1 to E6 in full (docs/reliability.md says how long)
 	@hack/clusters prepare
