@@ -81,7 +81,7 @@ def _registry(hub: Client, lifecycle: Lifecycle, credentials: Credentials) -> ko
 
     seen: dict[str, object] = {}
 
-    # Ids of their own: kopf makes annotation names of them, and of a nested function an invalid one.
+    # Ids of their own: kopf makes annotation names of them. That of a nested function is no valid one; `leave` would be ours.
     @kopf.on.event(GROUP, VERSION, "clusters", id="wake", registry=registry)
     async def wake(name: str, body: kopf.Body, event: Any, **_: Any) -> None:
         """Heartbeats change a Cluster all the time; only what can change our answer is worth a look."""
@@ -114,7 +114,7 @@ def _registry(hub: Client, lifecycle: Lifecycle, credentials: Credentials) -> ko
             for one in waiting:
                 one.cancel()
 
-    @kopf.on.delete(GROUP, VERSION, "clusters", id="leave", registry=registry)
+    @kopf.on.delete(GROUP, VERSION, "clusters", id="depart", registry=registry)
     async def depart(name: str, **_: Any) -> None:
         """Tried again here, not by kopf: it would keep count in an annotation of the Cluster, one more write to lose."""
         while True:
