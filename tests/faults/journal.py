@@ -6,7 +6,6 @@ test's own remark: an act, quiet, a partition. Folding the entries gives the sta
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -217,6 +216,21 @@ def _version(found: Manifest) -> int:
     return int(found["metadata"].get("resourceVersion") or 0)
 
 
+def line_of(entry: Entry) -> str:
+    """An entry for people."""
+    text = f"{entry.at:.3f} {type(entry).__name__}"
+    if isinstance(entry, Change):
+        found = entry.object or {"metadata": {}}
+        spec, status = found.get("spec") or {}, found.get("status") or {}
+        numbers = f"replicas={spec.get('replicas')} available={status.get('availableReplicas')}"
+        decision = (status.get("decision") or {}).get("targets")
+        more = f"targets={decision}" if decision is not None else numbers
+        return f"{text} {entry.server}: {entry.change} {entry.resource} {found['metadata'].get('name', '')} {more}"
+    if isinstance(entry, Note):
+        return f"{text} {entry.text} {entry.server}"
+    return f"{text} {getattr(entry, 'request', '')} {getattr(entry, 'status', '')}"
+
+
 class Observer:
     """Watches some resources of some servers directly, into the journal and into `state`. Its tasks are the caller's."""
 
@@ -244,8 +258,10 @@ class Observer:
 
     async def _follow(self, client: Client, resource: Resource) -> None:
         while True:
-            with contextlib.suppress(ApiError):
+            try:
                 await self._watch(client, resource, await self._list(client, resource))
+            except ApiError as error:
+                self._journal.note(f"the observer lists {resource.plural} again: {error}", client.name)
             await asyncio.sleep(0.2)
 
     async def _list(self, client: Client, resource: Resource) -> str:

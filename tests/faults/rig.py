@@ -39,7 +39,7 @@ from federation.kube.resource import (
 from federation.kube.transport import AioTransport
 from hack.lab.pki import Authority
 from tests.e2e.lab import Lab
-from tests.faults.journal import Entry, Journal, Manifest, Observer, State
+from tests.faults.journal import Entry, Journal, Manifest, Observer, State, line_of
 from tests.faults.proxy import Proxy
 from tests.faults.rules import Rules
 
@@ -100,7 +100,7 @@ class Rig:
         self.until(lambda state: all(is_ready(state, name) for name in names), "all members ready")
 
     def down(self) -> None:
-        """End our process and everything of ours in this one."""
+        """End our process and everything of ours in this one. Raises what ended a watch of the observer."""
         if self.process.running:
             self.process.kill()
         self.call(self._close())
@@ -152,12 +152,15 @@ class Rig:
     async def _close(self) -> None:
         for task in self._watching:
             task.cancel()
-        await asyncio.gather(*self._watching, return_exceptions=True)
+        ended = await asyncio.gather(*self._watching, return_exceptions=True)
         for proxy in self.proxies.values():
             await proxy.stop()
         for client in self.clients.values():
             await client.close()
         await asyncio.sleep(0.1)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
 
     def _through_proxy(self, file: Path, server: str, user: Manifest) -> Path:
         """A kubeconfig that leads to a proxy."""
@@ -264,7 +267,8 @@ class Rig:
                     raise NotQuiet(f"our process ended by itself: {self.process.log.read_text()[-2000:]}")
                 self.start()
             if time.monotonic() > deadline:
-                raise NotQuiet(f"not within {within:.0f} s: {what}")
+                last = "\n".join(f"      {line_of(entry)}" for entry in self.entries()[-12:])
+                raise NotQuiet(f"not within {within:.0f} s: {what}\n{last}")
             time.sleep(every)
 
     def find(self, server: str, resource: str, namespace: str, name: str) -> Manifest | None:

@@ -10,7 +10,7 @@ from typing import Any
 from federation.api.meta import SYSTEM_NAMESPACE
 from tests.faults.faults import FAULTS, Attack, Counts
 from tests.faults.invariants import Violation, is_free, violations
-from tests.faults.journal import Asked, Change, Entry, Note
+from tests.faults.journal import Asked, Change, Entry, Note, line_of
 from tests.faults.outcome import differences, end_state, made_and_removed
 from tests.faults.rig import US, NotQuiet, Rig
 from tests.faults.rules import Request
@@ -168,18 +168,4 @@ def _concerns(entry: Entry, place: str, cluster: str) -> bool:
 
 def _around(journal: Sequence[Entry], index: int) -> str:
     """The journal before a violation, a line an entry."""
-    return "\n".join(f"      {_line(entry)}" for entry in journal[max(0, index - 6) : index + 1])
-
-
-def _line(entry: Entry) -> str:
-    text = f"{entry.at:.3f} {type(entry).__name__}"
-    if isinstance(entry, Change):
-        found = entry.object or {"metadata": {}}
-        spec, status = found.get("spec") or {}, found.get("status") or {}
-        numbers = f"replicas={spec.get('replicas')} available={status.get('availableReplicas')}"
-        decision = (status.get("decision") or {}).get("targets")
-        more = f"targets={decision}" if decision is not None else numbers
-        return f"{text} {entry.server}: {entry.change} {entry.resource} {found['metadata'].get('name', '')} {more}"
-    if isinstance(entry, Note):
-        return f"{text} {entry.text} {entry.server}"
-    return f"{text} {getattr(entry, 'request', '')} {getattr(entry, 'status', '')}"
+    return "\n".join(f"      {line_of(entry)}" for entry in journal[max(0, index - 6) : index + 1])

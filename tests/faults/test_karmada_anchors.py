@@ -175,7 +175,8 @@ def test_e4_a_member_that_returns_gets_what_it_missed(
         time.sleep(away)
     finally:
         rig.call(proxy.heal())
-    rig.until(lambda state: _runs(state, place, image) and settled(state, place, name="web-0"), "converged", within=120)
+    rig.until(lambda state: _runs(state, place, image), "the change arrived", within=120)
+    rig.until(lambda state: settled(state, place, name="web-0"), "converged", within=120)
     converged = time.monotonic()
     entries = rig.entries()
     healed = max(entry.at for entry in entries if isinstance(entry, Note) and entry.text == "healed")

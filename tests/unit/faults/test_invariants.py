@@ -74,13 +74,19 @@ class Story:
         return self
 
 
-def template(replicas: int = 3, *, generation: int = 1, uid: str = "t1", observed: int | None = None) -> Manifest:
+def template(
+    replicas: int = 3, *, generation: int = 1, uid: str = "t1", observed: int | None = None, failed: bool = False
+) -> Manifest:
     found: Manifest = {
         "metadata": {"namespace": "shop", "name": "web", "uid": uid, "generation": generation},
         "spec": {"replicas": replicas},
     }
     if observed is not None:
         found["status"] = {"observedGeneration": observed}
+    if failed:
+        found["status"]["conditions"] = [
+            {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+        ]
     return found
 
 
@@ -260,6 +266,11 @@ GREEN: dict[str, Callable[[], Story]] = {
         .so("m1", "deployments", copy("m1", 1, 1)).delete("m1").note("look")
     ),
     "a true claim": lambda: claims_generation(applied(settled(m1=3), 1, {"m1": "for=1"}, m1=3), 1).note("look"),
+    "a failure past the deadline that is told of the current generation": lambda: (
+        settled(m1=3).so("hub", "resourcebindings", binding(1, {"m1": "for=1 reason=Unreachable"}, m1=3)).write(
+            "hub", "patch", "deployments", "web", subresource="status", answer=template(observed=2, failed=True)
+        ).note("look")
+    ),
     "an update that takes part of a copy down": lambda: (
         settled(m1=8).so("m1", "deployments", copy("m1", 8, 6, generation=2, observed=2)).so("m1", "deployments", copy("m1", 8, 8)).note("look")
     ),
