@@ -77,6 +77,22 @@ def pods(lab: Lab) -> set[str]:
     return {pod["metadata"]["uid"] for member in lab.members.values() for pod in member.every("pods", PLACE)}
 
 
+def at_rest(lab: Lab, count: int = 0) -> set[str]:
+    """The pods once there are `count` of them (0: any) and no rollout goes on: the same for two seconds."""
+    found: set[str] = set()
+    since = time.monotonic()
+
+    def same() -> bool:
+        nonlocal found, since
+        now = pods(lab)
+        if now != found or len(now) != (count or len(now)):
+            found, since = now, time.monotonic()
+        return time.monotonic() - since > 2
+
+    eventually(same, within=60)
+    return found
+
+
 def replicas(lab: Lab, name: str) -> list[int]:
     found = [one.get("deployment", name, PLACE) for one in lab.members.values()]
     return [one["spec"]["replicas"] for one in found if one is not None]
@@ -108,8 +124,9 @@ def test_a_hub_restored_from_an_older_snapshot_removes_nothing_until_a_human_res
     renewed(lab)
     apply(lab, "new", 1)
     apply(lab, "web", 4, image="registry.test/app:2")
-    eventually(lambda: replicas(lab, "web") == [4, 4] and len(pods(lab)) == 10)
-    before, running = {name: copies(lab, name) for name in ("web", "new")}, pods(lab)
+    eventually(lambda: replicas(lab, "web") == [4, 4])
+    running = at_rest(lab, 10)
+    before = {name: copies(lab, name) for name in ("web", "new")}
     assert lab.process.stop() == 0
 
     lab.clusters.restore("hub", tmp_path / "hub.tar.gz")
@@ -145,8 +162,8 @@ def test_a_hub_restored_from_an_older_snapshot_removes_nothing_until_a_human_res
 
 def test_our_kinds_deleted_and_installed_again_remove_no_workload(lab: Lab) -> None:
     apply(lab, "web", 2)
-    eventually(lambda: len(pods(lab)) == 4)
-    before, running = copies(lab, "web"), pods(lab)
+    running = at_rest(lab, 4)
+    before = copies(lab, "web")
     for kind in KINDS:
         lab.hub.run("delete", "crd", f"{kind}.federation.dev", "--wait=false", "--ignore-not-found")
     eventually(lambda: not [one for one in KINDS if lab.hub.get("crd", f"{one}.federation.dev")], within=60)
@@ -168,8 +185,8 @@ def test_a_hub_rebuilt_from_git_on_an_empty_api_server_takes_up_what_runs_and_to
     apply(lab, "odd", 5, **shares)
     renewed(lab)
     apply(lab, "late", 1)
-    eventually(lambda: len(pods(lab)) == 4 + 5 + 2)
-    before, running = {name: copies(lab, name) for name in ("web", "odd", "late")}, pods(lab)
+    running = at_rest(lab, 4 + 5 + 2)
+    before = {name: copies(lab, name) for name in ("web", "odd", "late")}
     divided, old = replicas(lab, "odd"), lab.fedctl("hub", "identity").strip()
     template = lab.hub.uid("deployment", "web", PLACE)
     assert lab.process.stop() == 0
@@ -213,7 +230,8 @@ def test_uninstalling_leaves_every_workload_running_and_nothing_of_ours(lab: Lab
         policy("app", PLACE, selector("ConfigMap", "app", api="v1"), placement=on("member1")), config_map("app", PLACE)
     )
     eventually(lambda: lab.member(1).get("configmap", "app", PLACE))
-    before, running = copies(lab, "web"), pods(lab)
+    running = at_rest(lab)
+    before = copies(lab, "web")
     assert "fedctl leave each" in lab.fedctl("uninstall", fails=1)
     assert "no longer ours" in lab.fedctl("uninstall", "--keep", "--yes")
     lab.process.kill()
