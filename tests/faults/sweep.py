@@ -12,7 +12,7 @@ from tests.faults.faults import FAULTS, Attack, Counts
 from tests.faults.invariants import Violation, is_free, violations
 from tests.faults.journal import Asked, Change, Entry, Note, line_of
 from tests.faults.outcome import differences, end_state, made_and_removed
-from tests.faults.rig import US, NotQuiet, Rig
+from tests.faults.rig import US, NotQuiet, Rig, is_ready
 from tests.faults.rules import Request
 from tests.faults.scenarios import FOURTH, SCENARIOS, Stage, clear, shares
 
@@ -68,6 +68,8 @@ def run(rig: Rig, name: str, fault: str = "", nth: int = 0, *, seed: int = 0, li
     """One run; what goes wrong is in the outcome, not raised."""
     scenario, outcome, began = SCENARIOS[name], Outcome(), time.monotonic()
     rig.set_member(FOURTH, present=scenario.present)
+    members = ["member1", "member2", "member3", *([FOURTH] if scenario.present else [])]
+    rig.until(lambda state: all(is_ready(state, name) for name in members), "all members ready")
     place = rig.begin()
     stage = Stage(rig, place)
     counts, errors = counted(place, scenario.cluster), len(rig.process.errors())

@@ -18,7 +18,7 @@ from tests.faults.book import Book
 from tests.faults.faults import FAULTS, Attack
 from tests.faults.invariants import available, i2, i3, is_free, violations
 from tests.faults.journal import Answered, Asked, Manifest, Note, Seen, State
-from tests.faults.rig import US, Rig
+from tests.faults.rig import US, Rig, is_ready
 from tests.faults.rules import Phase, Request, Rule
 from tests.faults.scenarios import FOURTH, Stage, binding_of, clear, settled, shares
 from tests.faults.sweep import about, concerning, described
@@ -29,6 +29,8 @@ THREE = weights(member1=1, member2=1, member3=1)
 @pytest.fixture
 def stage(book: Book) -> Iterator[Stage]:
     book.rig.set_member(FOURTH, present=False)
+    names = ("member1", "member2", "member3")
+    book.rig.until(lambda state: all(is_ready(state, name) for name in names), "all members ready")
     found = Stage(book.rig, book.rig.begin())
     yield found
     for number in range(100):
