@@ -10,9 +10,13 @@ from tests.faults.journal import Entry, Manifest, Seen, State
 _MASKED = frozenset({
     "uid", "resourceVersion", "creationTimestamp", "managedFields", "lastTransitionTime", "lastUpdateTime",
     "lastProbeTime", "startTime", "ownerReferences",
+    # How often something changed on the way; a Deployment counts its annotations too, so a harmless touch is one more.
+    "generation", "observedGeneration",
     "kubectl.kubernetes.io/last-applied-configuration",
 })  # fmt: skip
 _GENERATED = (
+    (re.compile(r"\bgeneration=(\d+)/\1\b"), "generation=N/N"),
+    (re.compile(r"\bfor=\d+"), "for=N"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "UID"),
     (re.compile(r"\bhash=[0-9a-f]+"), "hash=H"),
     (re.compile(r"\bat=[^\s\"]+"), "at=T"),
