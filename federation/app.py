@@ -28,13 +28,14 @@ from federation.hub.caches import HubCaches
 from federation.hub.clusters.controller import Clusters
 from federation.hub.collect.controller import Collect
 from federation.hub.detect.controller import Detect
-from federation.hub.eligible import NotAHub, check_hub, hub_identity
+from federation.hub.eligible import NotAHub, check_hub
 from federation.hub.execute.controller import Execute
 from federation.hub.fleet import Connect, Fleet
 from federation.hub.history import History
 from federation.hub.install import CrdsMissing, install_crds
 from federation.hub.kinds import Kinds
 from federation.hub.ownership import Ownership
+from federation.hub.record import hub_identity
 from federation.hub.schedule.controller import Schedule
 from federation.hub.settings import Settings
 from federation.hub.shards import Shards, shard_count

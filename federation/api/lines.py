@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+AWAY = frozenset({"Unreachable", "NotJoined"})
+"""Reasons in a member's line with which its numbers are the last known ones, and nothing can be confirmed there."""
 LINE_LIMIT = 512
 """Most UTF-8 bytes of one line."""
 

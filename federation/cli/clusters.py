@@ -11,9 +11,9 @@ import click
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
 from federation.cli.session import Refused
-from federation.hub.eligible import hub_identity
 from federation.hub.held import HELD
-from federation.hub.views import condition
+from federation.hub.record import hub_identity
+from federation.hub.views import condition, lines_of, template_text
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials
 from federation.kube.errors import Forbidden, Invalid, NotFound
@@ -30,7 +30,7 @@ from federation.operator.join import (
     request_token,
     store_token,
 )
-from federation.operator.leave import holding, holdings, template_of
+from federation.operator.leave import holding, holdings
 from federation.operator.rights import allowed_rules, describe, looking_rules, usual_rules
 
 
@@ -189,10 +189,10 @@ async def remaining(hub: Client, name: str) -> list[str]:
     """The templates of which a leaving member still holds copies, each with what it waits for."""
     found = []
     for binding in await holding(hub, name):
-        line = parse_line(binding["status"]["members"][name])
+        line = parse_line(lines_of(binding)[name])
         scheduled = condition(binding, "Scheduled") or {}
         why = f" ({scheduled['reason']}: {scheduled['message']})" if scheduled.get("message") else ""
         if line.get("reason") == HELD:
             why = f" (held by the brake; let it go: fedctl approve {line.get('plan')})"
-        found.append(template_of(binding) + why)
+        found.append(template_text(binding) + why)
     return sorted(found)

@@ -5,10 +5,10 @@ import contextlib
 import click
 
 from federation.api.meta import SYSTEM_NAMESPACE, Manifest
-from federation.cli.orphans import find, print_orphans, record_of
+from federation.cli.orphans import find, print_orphans
 from federation.cli.output import show
 from federation.cli.session import Refused
-from federation.hub.eligible import RECORD, hub_identity, write_record
+from federation.hub.record import RECORD, hub_identity, record_of, write_record
 from federation.hub.timeline import numbers_text, resumed
 from federation.kube.client import Client
 from federation.kube.errors import AlreadyExists, Conflict, NotFound

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 import click
 
 from federation.api.lines import Moment
-from federation.api.meta import SYSTEM_NAMESPACE, Manifest
+from federation.api.meta import Manifest
 from federation.api.naming import short_hash
 from federation.cli.output import show, table
 from federation.cli.session import Refused, member_client
-from federation.hub.eligible import RECORD, hub_identity
 from federation.hub.evidence import template_evidence
 from federation.hub.execute.orphans import Fate, Verdict, fate
 from federation.hub.history import lease_versions
 from federation.hub.marks import marked_objects
-from federation.hub.timeline import Marked, Record, read_record
+from federation.hub.record import hub_identity, record_of
+from federation.hub.timeline import Marked
 from federation.kube.client import Client
 from federation.kube.credentials import CredentialsError
 from federation.kube.discovery import Discovery
@@ -26,7 +26,6 @@ from federation.kube.errors import ApiError, NotFound
 from federation.kube.resource import (
     CLUSTER_RESOURCE_BINDINGS,
     CLUSTERS,
-    CONFIG_MAPS,
     CRDS,
     RESOURCE_BINDINGS,
     Resource,
@@ -59,15 +58,6 @@ class Orphans:
 
     found: list[tuple[Marked, Verdict]]
     silent: dict[str, str]
-
-
-async def record_of(hub: Client) -> tuple[Record, str]:
-    """The hub's record and the resourceVersion that it was read at; empty where there is none yet."""
-    try:
-        config_map = await hub.get(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE)
-    except NotFound:
-        return Record(), ""
-    return read_record(config_map), str(config_map["metadata"]["resourceVersion"])
 
 
 async def all_marked(hub: Client, hub_id: str, clusters: Iterable[str]) -> tuple[list[Marked], dict[str, str]]:
@@ -164,10 +154,28 @@ async def _delete(hub: Client, result: Orphans, *, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete these {len(going)} objects in the members?", abort=True, err=True)
     failed = 0
-    for one in going:
-        member = await member_client(hub, one.member)
+    for name in sorted({one.member for one in going}):
+        member = await member_client(hub, name)
         try:
-            resource = (await member.discover()).find(one.api_version, one.kind)
+            failed += await _delete_in(member, [one for one in going if one.member == name])
+        finally:
+            await member.close()
+    click.echo(f"{len(going) - failed} deleted", err=True)
+    if failed:
+        raise Refused(f"{failed} were not deleted; run it again")
+
+
+async def _delete_in(member: Client, objects: list[Marked]) -> int:
+    """Delete objects in one member; how many were not."""
+    try:
+        discovery = await member.discover()
+    except ApiError as error:
+        click.echo(f"{member.name}: nothing was deleted: {error.message}", err=True)
+        return len(objects)
+    failed = 0
+    for one in objects:
+        resource = discovery.find(one.api_version, one.kind)
+        try:
             if resource is not None:
                 await member.delete(
                     resource, one.name, one.namespace or None, uid=one.uid, resource_version=one.resource_version
@@ -177,8 +185,4 @@ async def _delete(hub: Client, result: Orphans, *, yes: bool) -> None:
         except ApiError as error:
             failed += 1
             click.echo(f"{one} was not deleted: {error.message}", err=True)
-        finally:
-            await member.close()
-    click.echo(f"{len(going) - failed} deleted", err=True)
-    if failed:
-        raise Refused(f"{failed} were not deleted; run it again")
+    return failed

@@ -9,12 +9,13 @@ from federation.cli.session import Refused, member_client
 from federation.hub.execute.decide import Identity, marked
 from federation.hub.execute.diff import Difference, diff
 from federation.hub.execute.render import Rendering, render
-from federation.hub.views import cluster_facts, decision_of, is_divided, override_facts
+from federation.hub.views import cluster_facts, decision_of, override_facts
 from federation.interpret import retain
 from federation.kube.client import Client
 from federation.kube.errors import NotFound
 from federation.kube.resource import CLUSTER_OVERRIDE_POLICIES, NAMESPACES, OVERRIDE_POLICIES
 from federation.policy.override import OverrideError
+from federation.schedule.moves import is_divided
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from federation.api.meta import CLUSTER_FINALIZER, FINALIZER, HUB_LABEL, MARK_AN
 from federation.api.naming import short_hash
 from federation.cli.orphans import all_marked, bindings
 from federation.cli.session import Refused, member_client
-from federation.hub.eligible import RECORD, hub_identity
 from federation.hub.execute.decide import unmarked
+from federation.hub.record import RECORD, hub_identity
 from federation.hub.timeline import Marked
 from federation.kube.client import Client
 from federation.kube.errors import ApiError, Invalid, NotFound

@@ -9,17 +9,13 @@ import contextlib
 import logging
 
 from federation.api.meta import SYSTEM_NAMESPACE, Manifest
+from federation.hub.record import RECORD, write_record
 from federation.kube.client import Client
 from federation.kube.errors import AlreadyExists, Forbidden, NotFound
 from federation.kube.resource import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES
 
 log = logging.getLogger(__name__)
 
-RECORD = "federation-hub"
-"""ConfigMap in `federation-system`: the UID of the API server that was found eligible (`hub`), and the hub's identity (`id`).
-
-The identity outlives the API server: a hub that is rebuilt from git gets the old one back (`fedctl hub identity`).
-"""
 PROBE = "federation-hub-probe"
 PATIENCE, PERIOD = 3.0, 0.25
 """Seconds: a Deployment controller answers within a tenth of one (measured); how often we look."""
@@ -27,26 +23,6 @@ PATIENCE, PERIOD = 3.0, 0.25
 
 class NotAHub(Exception):
     """The API server may not serve as a hub; the message says why."""
-
-
-async def hub_identity(client: Client) -> str:
-    """The identity that marks and labels name: as recorded, else the UID of kube-system."""
-    try:
-        record = await client.get(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE)
-    except NotFound:
-        record = {}
-    recorded = str((record.get("data") or {}).get("id") or "").strip()
-    return recorded or str((await client.get(NAMESPACES, "kube-system"))["metadata"]["uid"])
-
-
-async def write_record(client: Client, data: dict[str, str | None]) -> None:
-    """Set keys of the hub's ConfigMap, None removes one; makes the ConfigMap where it is missing."""
-    try:
-        await client.merge_patch(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE, {"data": data})
-    except NotFound:
-        kept = {key: value for key, value in data.items() if value is not None}
-        metadata = {"name": RECORD, "namespace": SYSTEM_NAMESPACE}
-        await client.create(CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": kept})
 
 
 async def check_hub(client: Client, hub_id: str, *, patience: float = PATIENCE) -> None:

@@ -16,7 +16,7 @@ from federation.api.naming import short_hash
 from federation.hub.caches import HubCaches
 from federation.hub.ownership import Ownership
 from federation.hub.settings import Settings
-from federation.hub.views import is_true
+from federation.hub.views import is_connectable
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials, CredentialsError, token_of
 from federation.kube.discovery import Discovery
@@ -195,6 +195,10 @@ class Fleet:
         """A connected member by name."""
         return self._members.get(name)
 
+    def expected(self) -> list[str]:
+        """Names of the clusters that should be connected, whether or not they answer."""
+        return [entry.name for entry in self._caches.clusters.values() if is_connectable(entry.manifest())]
+
     def busy(self, concerns: Callable[[str], bool]) -> bool:
         """Whether a write is in flight to any member that `concerns` accepts."""
         return any(member.transport.in_flight for member in self if concerns(member.name))
@@ -246,7 +250,7 @@ class Fleet:
             # Tracebacks and tasks of a member hold each other, and are old: the collector comes seldom to what is (app.py).
             gc.collect()
         for name, cluster in present.items():
-            if is_true(cluster, "Joined") and cluster["spec"].get("syncMode", "Push") == "Push":
+            if is_connectable(cluster):
                 await self._ensure(group, name, cluster)
 
     async def _ensure(self, group: asyncio.TaskGroup, name: str, cluster: Manifest) -> None:

@@ -12,6 +12,7 @@ from federation.api.lines import parse_line
 from federation.api.meta import Manifest
 from federation.api.naming import short_hash
 from federation.hub.conditions import timestamp
+from federation.hub.views import lines_of, template_text
 
 HELD = "Held"
 """The reason in a member's line."""
@@ -89,14 +90,12 @@ class HeldChange:
 
 def held_in(binding: Manifest) -> Iterator[HeldChange]:
     """The held changes of one binding."""
-    reference = binding["spec"]["resource"]
-    place = f"{reference['namespace']}/" if reference.get("namespace") else ""
-    for cluster, text in sorted(((binding.get("status") or {}).get("members") or {}).items()):
+    for cluster, text in sorted(lines_of(binding).items()):
         fields = parse_line(text)
         if fields.get("reason") == HELD:
             yield HeldChange(
                 plan=fields.get("plan", ""), change=fields.get("change", ""), what=fields.get("do", ""), cluster=cluster,
-                object=f"{reference['kind']} {place}{reference['name']}", cause=fields.get("error", ""),
+                object=template_text(binding), cause=fields.get("error", ""),
                 since=fields.get("since", ""),
             )  # fmt: skip
 

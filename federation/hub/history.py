@@ -17,10 +17,10 @@ from federation.api.lines import Moment
 from federation.api.meta import SYSTEM_NAMESPACE, Manifest
 from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.conditions import timestamp
-from federation.hub.eligible import RECORD, write_record
 from federation.hub.events import Subject, emit
 from federation.hub.fleet import Fleet, Member
 from federation.hub.marks import marked_objects
+from federation.hub.record import RECORD, record_of, write_record
 from federation.hub.timeline import (
     Behind,
     Marked,
@@ -29,9 +29,8 @@ from federation.hub.timeline import (
     behind_text,
     fell_behind,
     numbers_text,
-    read_record,
 )
-from federation.hub.views import decision_of, is_true
+from federation.hub.views import decision_of
 from federation.kube.client import Client
 from federation.kube.errors import ApiError, NotFound
 from federation.kube.lease import HubWentBack
@@ -116,9 +115,9 @@ class History:
         first = await self._look_at_leases()
         try:
             async with asyncio.timeout(self._patience):
-                await asyncio.gather(*(self._reach(name) for name in self._joined()))
+                await asyncio.gather(*(self._reach(name) for name in self._fleet.expected()))
         except TimeoutError:
-            silent = [name for name in self._joined() if name not in {member.name for member in self._compared}]
+            silent = [name for name in self._fleet.expected() if name not in {member.name for member in self._compared}]
             log.warning("not compared yet, as they do not answer: %s", ", ".join(silent))
             if await self._look_at_leases() == first:
                 # Nobody else runs who could have compared them, or written to them since.
@@ -150,13 +149,6 @@ class History:
         await self._look_at_leases()
         return mark_at is not None and mark_at > self.stamp()
 
-    def _joined(self) -> list[str]:
-        return [
-            entry.name
-            for entry in self._caches.clusters.values()
-            if is_true(manifest := entry.manifest(), "Joined") and manifest["spec"].get("syncMode", "Push") == "Push"
-        ]
-
     async def _reach(self, name: str) -> None:
         while True:
             member = self._fleet.get(name)
@@ -177,7 +169,6 @@ class History:
     async def _compare(self, member: Member) -> None:
         if member.discovery is None:
             return
-        caches = self._caches
         objects = await marked_objects(
             member.client, member.discovery, name=member.name, hub_label=self._fleet.hub_label
         )  # fmt: skip
@@ -196,7 +187,7 @@ class History:
         for handler in self._marked_handlers:
             handler(member, objects)
         self._fleet.changed(member)
-        log.debug("%s: %d marked objects compared for hub %s", member.name, len(objects), caches.hub_id)
+        log.debug("%s: %d marked objects compared for hub %s", member.name, len(objects), self._caches.hub_id)
 
     def _bound(self, member: Member) -> Moment:
         if self.record.behind is not None:
@@ -242,10 +233,8 @@ class History:
         return newest
 
     async def _read(self) -> Record:
-        try:
-            return read_record(await self._caches.client.get(CONFIG_MAPS, RECORD, SYSTEM_NAMESPACE))
-        except NotFound:
-            return Record(id=self._caches.hub_id)
+        record, _ = await record_of(self._caches.client)
+        return record
 
     def _take(self, record: Record) -> None:
         if record.id and record.id != self._caches.hub_id:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from federation.api.meta import SYSTEM_NAMESPACE, Manifest
 from federation.hub.ownership import Ownership, divide, shard_of
+from federation.hub.record import RECORD
 from federation.hub.settings import Settings
 from federation.kube.client import Client
 from federation.kube.errors import ApiError
@@ -23,8 +24,6 @@ from federation.kube.resource import CONFIG_MAPS, LEASES
 
 log = logging.getLogger(__name__)
 
-RECORD = "federation-hub"
-"""ConfigMap in `federation-system`: key `shards` is how many there are. All replicas must be stopped to change it."""
 SHARDS = 4
 LEADER = "federation-leader"
 UNCLAIMED = 3

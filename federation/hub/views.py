@@ -124,11 +124,21 @@ def decision_of(binding: Manifest) -> Decision | None:
     return parse_lenient(Decision, found) if found else None
 
 
-def is_divided(decision: Decision) -> bool:
-    """Whether the decision divides the replicas (then the copy's number is its share), from its recorded placement."""
-    placement: Mapping[str, Any] = orjson.loads(decision.inputs).get("placement") or {}
-    scheduling = placement.get("replicaScheduling")
-    return scheduling is not None and scheduling.get("replicaSchedulingType", "Divided") == "Divided"
+def lines_of(binding: Manifest) -> dict[str, str]:
+    """What the members show, by cluster (`binding.status.members`)."""
+    return (binding.get("status") or {}).get("members") or {}
+
+
+def is_connectable(cluster: Manifest) -> bool:
+    """Whether the hub process should be connected to a cluster: it joined, and pushes."""
+    return is_true(cluster, "Joined") and cluster["spec"].get("syncMode", "Push") == "Push"
+
+
+def template_text(binding: Manifest) -> str:
+    """`Deployment shop/web`."""
+    reference = binding["spec"]["resource"]
+    place = f"{reference['namespace']}/" if reference.get("namespace") else ""
+    return f"{reference['kind']} {place}{reference['name']}"
 
 
 def placement_of(binding: Manifest, policy: Manifest | None) -> Placement:
@@ -168,7 +178,7 @@ def binding_view(
         held=held or {},
         pin=pin_of(binding, now=now),
         surge=surge_of(template),
-        lines=(binding.get("status") or {}).get("members") or {},
+        lines=lines_of(binding),
     )
 
 

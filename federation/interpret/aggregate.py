@@ -78,11 +78,11 @@ def aggregate(
 
 
 def _deployment(given: Input) -> Manifest:
-    replicas, ready = given.number("replicas"), given.number("available")
+    replicas, serving = given.number("replicas"), given.number("available")
     status = {
         "observedGeneration": given.observed_generation, "replicas": replicas, "updatedReplicas": given.number("updated"),
-        "readyReplicas": given.number("ready"), "availableReplicas": ready,
-        "unavailableReplicas": max(0, replicas - ready),
+        "readyReplicas": given.number("ready"), "availableReplicas": serving,
+        "unavailableReplicas": max(0, replicas - serving),
     }  # fmt: skip
     conditions = [available(given), progressing(given)]
     failing = given.names(lambda facts: shown(facts, "ReplicaFailure")[0] == "True")

@@ -11,6 +11,7 @@ import time
 from federation.api.meta import API_VERSION, LEAVE_ANNOTATION, SYSTEM_NAMESPACE, Manifest
 from federation.hub.conditions import timestamp
 from federation.hub.evidence import kind_goes
+from federation.hub.views import lines_of, template_text
 from federation.kube.client import Client
 from federation.kube.errors import AlreadyExists, ApiError, NotFound
 from federation.kube.resource import (
@@ -60,7 +61,7 @@ async def leave(hub: Client, name: str, *, hub_label: str) -> None:
 
 async def holdings(hub: Client, name: str) -> list[str]:
     """The templates of which a member holds copies, as bindings say."""
-    return sorted(template_of(binding) for binding in await holding(hub, name))
+    return sorted(template_text(binding) for binding in await holding(hub, name))
 
 
 async def holding(hub: Client, name: str) -> list[Manifest]:
@@ -68,15 +69,8 @@ async def holding(hub: Client, name: str) -> list[Manifest]:
     found: list[Manifest] = []
     for resource in (RESOURCE_BINDINGS, CLUSTER_RESOURCE_BINDINGS):
         items = (await hub.list(resource, cached=True)).items
-        found += [one for one in items if name in ((one.get("status") or {}).get("members") or {})]
+        found += [one for one in items if name in lines_of(one)]
     return found
-
-
-def template_of(binding: Manifest) -> str:
-    """`Deployment shop/web`."""
-    reference = binding["spec"]["resource"]
-    place = f"{reference['namespace']}/" if reference.get("namespace") else ""
-    return f"{reference['kind']} {place}{reference['name']}"
 
 
 async def _report_left(hub: Client, cluster: Manifest, held: list[str]) -> None:

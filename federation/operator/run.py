@@ -15,7 +15,7 @@ import kopf
 
 from federation.api.meta import CLUSTER_FINALIZER, GROUP, VERSION
 from federation.api.naming import short_hash
-from federation.hub.eligible import hub_identity
+from federation.hub.record import hub_identity
 from federation.kube.client import Client
 from federation.kube.credentials import Credentials
 from federation.kube.errors import ApiError

@@ -1,6 +1,7 @@
 """Validation of override policies: rules or the legacy fields, syntax of labels and pointers, one document format, values.
 
-The border that no override crosses (I22) is judged by the paths that a policy names. Rules: karmada.md 1.7 (the reference forgets fieldOverrider in its test for legacy fields; here it counts).
+The border that no override crosses (I22) is judged by the paths that a policy names. Rules: karmada.md 1.7 (the reference
+forgets fieldOverrider in its test for legacy fields; here it counts).
 """
 
 from collections.abc import Iterator, Sequence

@@ -20,11 +20,9 @@ from typing import Any
 import orjson
 
 from federation.api.binding import Decision, Move
-from federation.api.lines import parse_line
+from federation.api.lines import AWAY, parse_line
 
 Shares = dict[str, int]
-AWAY = frozenset({"Unreachable", "NotJoined"})
-"""Reasons in a member's line with which nothing can be confirmed there: what it was asked to give up counts as given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +70,17 @@ class Course:
 def divides(decision: Decision) -> bool:
     """Whether the shares of a decision are parts of one number: then moves go by the replica, else by the copy."""
     inputs: Mapping[str, Any] = orjson.loads(decision.inputs)
+    return bool(inputs.get("replicas")) and _is_divided(inputs)
+
+
+def is_divided(decision: Decision) -> bool:
+    """Whether the decision divides the replicas (then the copy's number is its share), from its recorded placement."""
+    return _is_divided(orjson.loads(decision.inputs))
+
+
+def _is_divided(inputs: Mapping[str, Any]) -> bool:
     scheduling = (inputs.get("placement") or {}).get("replicaScheduling")
-    kind = scheduling.get("replicaSchedulingType", "Divided") if scheduling is not None else "Duplicated"
-    return bool(inputs.get("replicas")) and kind == "Divided"
+    return scheduling is not None and scheduling.get("replicaSchedulingType", "Divided") == "Divided"
 
 
 def goal_of(decision: Decision) -> Shares:
@@ -185,7 +191,8 @@ def _shown(there: Standing) -> int:
 def _written(decision: Decision, lines: Mapping[str, str], seen: Mapping[str, int]) -> Shares:
     """The most that each member may hold right now: what it should, or more where it has not given that up yet.
 
-    A new process may not have seen a copy yet: then what its line said last counts.
+    A new process may not have seen a copy yet: then what its line said last counts. Of a member that is away nothing can be
+    confirmed: what it was asked to give up counts as given.
     """
     written = dict(decision.targets)
     for name in lines.keys() | seen.keys():

@@ -74,17 +74,19 @@ class ClusterSet:
 
     def snapshot(self, name: str, file: Path) -> None:
         """Keep what one cluster stores in a file; it is stopped for that, and started again."""
-        self.stop(name)
-        try:
-            self.cluster(name).snapshot(file)
-        finally:
-            self.start(name)
+        with self._stopped(name) as cluster:
+            cluster.snapshot(file)
 
     def restore(self, name: str, file: Path) -> None:
         """Put one cluster back to a snapshot, objects and resourceVersions; everything since is forgotten."""
+        with self._stopped(name) as cluster:
+            cluster.restore(file)
+
+    @contextmanager
+    def _stopped(self, name: str) -> Iterator[LocalCluster]:
         self.stop(name)
         try:
-            self.cluster(name).restore(file)
+            yield self.cluster(name)
         finally:
             self.start(name)
 

@@ -18,12 +18,12 @@ from federation.hub.caches import HubCaches
 from federation.hub.clusters.controller import Clusters
 from federation.hub.collect.controller import Collect
 from federation.hub.detect.controller import Detect
-from federation.hub.eligible import hub_identity
 from federation.hub.execute.controller import Execute
 from federation.hub.fleet import Fleet
 from federation.hub.history import History
 from federation.hub.install import install_crds
 from federation.hub.kinds import Kinds
+from federation.hub.record import hub_identity
 from federation.hub.schedule.controller import Schedule
 from federation.hub.settings import Settings
 from federation.kube.client import Client

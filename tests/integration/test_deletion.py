@@ -5,7 +5,7 @@ from typing import Any
 
 from federation.api.lines import Mark, parse_mark
 from federation.api.meta import MARK_ANNOTATION, SYSTEM_NAMESPACE, Manifest
-from federation.hub.eligible import RECORD, write_record
+from federation.hub.record import RECORD, write_record
 from federation.hub.timeline import Record, numbers_text, read_record, resumed
 from federation.kube.errors import ApiError, NotFound, Unavailable
 from federation.kube.resource import CONFIG_MAPS, CRDS, LEASES, NAMESPACES, RESOURCE_BINDINGS, Resource

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from federation.hub.eligible import PROBE, RECORD, NotAHub, check_hub
+from federation.hub.eligible import PROBE, NotAHub, check_hub
+from federation.hub.record import RECORD
 from federation.kube.resource import CONFIG_MAPS, DEPLOYMENTS
 from federation.sandbox import ApiServer
 from federation.sandbox.registry import Options

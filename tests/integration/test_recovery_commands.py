@@ -10,8 +10,8 @@ from federation.cli import orphans as orphans_module
 from federation.cli import uninstall as uninstall_module
 from federation.cli.orphans import orphans
 from federation.cli.session import Refused
-from federation.hub.eligible import hub_identity, write_record
 from federation.hub.install import install_crds
+from federation.hub.record import hub_identity, record_of, write_record
 from federation.hub.timeline import behind_text, fell_behind
 from federation.kube.client import Client
 from federation.kube.errors import NotFound
@@ -68,7 +68,7 @@ async def test_resuming_begins_a_new_incarnation_once(reach: dict[str, Federatio
             await hub_commands.resume(fed.client, yes=True)
         await fall_behind(fed)
         await hub_commands.resume(fed.client, yes=True)
-        record, _ = await orphans_module.record_of(fed.client)
+        record, _ = await record_of(fed.client)
         assert (record.incarnation, dict(record.forks), record.behind) == (2, {1: 100}, None)
 
 

@@ -59,8 +59,6 @@ class Collect:
         if resource is None or not resource.status or template is None or template.uid != reference["uid"]:
             return None
         body = template.manifest()
-        body.setdefault("apiVersion", reference["apiVersion"])
-        body.setdefault("kind", reference["kind"])
         now = time.time()
         again = next_deadline(body, binding, now=now)
         status = plan(body, binding, now=now)

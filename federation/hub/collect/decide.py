@@ -12,9 +12,9 @@ from federation.api.binding import Decision
 from federation.api.lines import parse_line
 from federation.api.meta import Manifest
 from federation.hub.conditions import timestamp
-from federation.hub.views import decision_of, is_divided
+from federation.hub.views import decision_of, lines_of
 from federation.interpret import Trouble, aggregate, progress_deadline
-from federation.schedule.moves import divides, goal_of
+from federation.schedule.moves import divides, goal_of, is_divided
 
 _EXECUTE_KEYS = frozenset({
     "for", "epoch", "hash", "uid", "kept", "reason", "since", "plan", "change", "do", "error", "stale", "cut",
@@ -44,7 +44,7 @@ def plan(template: Manifest, binding: Manifest, *, now: float) -> Manifest | Non
     )
     known = decision_of(binding)
     divided = known is not None and is_divided(known)
-    troubles = _troubles(template, binding, now=now)
+    troubles = _troubles(template, lines, targets, now=now)
     late = any(one.late for one in troubles.values())
     if known is not None and not late and _moving(known, lines) and _serves(template, known, lines):
         return None
@@ -80,20 +80,22 @@ def _serves(template: Manifest, decision: Decision, lines: Mapping[str, Line]) -
 
 def next_deadline(template: Manifest, binding: Manifest, *, now: float) -> float | None:
     """Seconds until the next member has been in trouble for too long; None while none is on its way there."""
-    troubles = _troubles(template, binding, now=now).values()
+    targets = ((binding.get("status") or {}).get("decision") or {}).get("targets") or {}
+    troubles = _troubles(template, _lines(binding), targets, now=now).values()
     open_ = [_since(one.since) for one in troubles if not one.late and one.reason not in _PATIENT]
     return min((at + progress_deadline(template) - now for at in open_), default=None)
 
 
-def _troubles(template: Manifest, binding: Manifest, *, now: float) -> dict[str, Trouble]:
-    targets = ((binding.get("status") or {}).get("decision") or {}).get("targets") or {}
+def _troubles(
+    template: Manifest, lines: Mapping[str, Line], targets: Mapping[str, int], *, now: float
+) -> dict[str, Trouble]:
     deadline = progress_deadline(template)
     return {
         name: Trouble(
             reason=line["reason"], since=line["since"], message=line.get("error", ""), stale="stale" in line,
             late=line["reason"] not in _PATIENT and now >= _since(line["since"]) + deadline,
         )
-        for name, line in _lines(binding).items()
+        for name, line in lines.items()
         if name in targets and line.get("reason") and line.get("since")
     }  # fmt: skip
 
@@ -103,7 +105,7 @@ def _since(text: str) -> float:
 
 
 def _lines(binding: Manifest) -> dict[str, Line]:
-    return {name: parse_line(text) for name, text in ((binding.get("status") or {}).get("members") or {}).items()}
+    return {name: parse_line(text) for name, text in lines_of(binding).items()}
 
 
 def _meaning(value: Any) -> Any:

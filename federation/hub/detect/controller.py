@@ -136,8 +136,6 @@ class Detect:
             self._removed.discard(_binding_key(key))
             return None
         manifest = template.manifest()
-        manifest.setdefault("apiVersion", api_version)
-        manifest.setdefault("kind", kind)
         found = self._caches.binding(binding_key(manifest))
         binding = found.manifest() if found else None
         outcome = plan(manifest, policies=self._policies_for(namespace), binding=binding)

@@ -16,6 +16,7 @@ from federation.hub.execute.diff import diff, residue
 from federation.hub.execute.namespaces import Namespaces
 from federation.hub.fleet import Member
 from federation.hub.held import DELETE, HELD, Cause, Change, shrink
+from federation.hub.views import lines_of
 from federation.interpret import retain
 from federation.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from federation.kube.resource import Resource
@@ -242,8 +243,7 @@ class Applier:
 
 
 def _line(binding: Manifest, member: Member) -> str:
-    lines: dict[str, str] = (binding.get("status") or {}).get("members") or {}
-    return lines.get(member.name) or ""
+    return lines_of(binding).get(member.name, "")
 
 
 def forbidden(cluster: str, resource: Resource | None, error: ApiError) -> str:

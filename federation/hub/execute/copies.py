@@ -4,9 +4,9 @@ What decides is pure (`decide.py`, `permit.py`); here is only what it takes to a
 """
 
 import time
-from datetime import datetime
 from functools import partial
 
+from federation.api.binding import Decision
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
 from federation.hub.caches import BindingKey, HubCaches
@@ -20,6 +20,7 @@ from federation.hub.execute.decide import (
     Step,
     inputs_stand,
     is_repair,
+    may_still_be_chosen,
     plan_dropped,
     plan_target,
 )
@@ -30,18 +31,17 @@ from federation.hub.execute.render import render
 from federation.hub.execute.report import Outcome, held_outcome
 from federation.hub.fleet import Fleet
 from federation.hub.history import History
-from federation.hub.views import cluster_facts, condition, decision_of, is_divided, leaves_at_once, override_facts
+from federation.hub.views import cluster_facts, decision_of, leaves_at_once, lines_of, override_facts
 from federation.kube.errors import ApiError, Conflict
 from federation.kube.fence import Fenced
 from federation.kube.resource import CLUSTERS
 from federation.kube.store import Cached
 from federation.policy.override import OverrideError, OverrideFacts
 from federation.policy.suspend import suspended
+from federation.schedule.moves import is_divided
 
 CopyKey = tuple[str, str, str]
 """(binding namespace, binding name, cluster)"""
-CHOSEN_WITHIN = 5.0
-"""Seconds that the scheduler has for a cluster that became ready, before a copy there that nobody asked for goes."""
 _EARLY = frozenset({"NotJoined", "Unknown"})
 
 
@@ -78,10 +78,8 @@ class Copies:
             or template.uid != binding["spec"]["resource"]["uid"]
         ):
             return None, None
-        cluster, body = key[2], template.manifest()
+        cluster = key[2]
         entry = self._caches.clusters.get("", cluster)
-        identity = Identity(hub_id=self._caches.hub_id, namespace=key[0], name=key[1])
-        state = self._member_state(cluster, binding)
         if entry is None and self._fleet.get(cluster) is None:
             # The Cluster object is gone: nothing there is ours to know or to touch any more.
             self._patience.forget(key[:2], cluster)
@@ -90,43 +88,63 @@ class Copies:
         leaving = entry is None or leaves_at_once(entry.manifest())
         if entry is not None and entry.deleting and await self._kind_goes(entry):
             return None, None
+        state = self._member_state(cluster, binding)
         if cluster not in decision.targets or leaving:
             if (
                 state.observed is not None
                 and entry is not None
-                and _may_still_be_chosen(binding, entry, now=time.time())
+                and may_still_be_chosen(binding, entry.manifest(), now=time.time())
             ):
                 return None, 1.0
             keep = bool(binding["spec"].get("preserveResourcesOnDeletion")) or (entry is not None and _keeps(entry))
-            plan = plan_dropped(identity=identity, member=state, keep=keep)
+            plan = plan_dropped(identity=self._identity(key), member=state, keep=keep)
         else:
-            if not inputs_stand(decision, body, binding["spec"].get("scale")):
-                return None, None
-            if suspended(binding["spec"].get("suspension"), cluster):
-                return _outcome(decision.epoch, template, reason="Suspended", message="dispatching is suspended"), None
-            try:
-                rendering = render(
-                    body,
-                    cluster=cluster_facts(entry.manifest() if entry else {}),
-                    shares=decision.targets if is_divided(decision) else {},
-                    overrides=self._overrides(body),
-                )
-            except OverrideError as error:
-                return _outcome(decision.epoch, template, reason="OverrideFailed", message=str(error)), None
-            kept = parse_line(((binding.get("status") or {}).get("members") or {}).get(cluster) or "").get("kept", "")
-            plan = plan_target(
-                identity=identity, rendering=rendering, template=body, epoch=decision.epoch, member=state,
-                at_least=decision.returned.get(cluster, 0),
-                kept=noted.kept if noted and not noted.reason else kept, at=self._history.stamp(),
-            )  # fmt: skip
-            if plan.step is Step.NOTHING:
-                self._patience.known(key[:2], cluster)
-                return _outcome(
-                    decision.epoch, template, hash=rendering.hash, kept=residue(list(plan.differences))
-                ), None
+            found = self._plan(key, binding, decision, template, state, noted)
+            if not isinstance(found, Plan):
+                return found, None
+            plan = found
         permit = partial(permitted, epoch=decision.epoch, behind=self._history.behind)
         plan = permit(plan, state.observed)
         return await self._take(key, binding, template, decision.epoch, state, plan, permit)
+
+    def _plan(
+        self,
+        key: CopyKey,
+        binding: Manifest,
+        decision: Decision,
+        template: Cached,
+        state: MemberState,
+        noted: Outcome | None,
+    ) -> Plan | Outcome | None:
+        """The step for a target, or what there is to say where none is due."""
+        cluster, body = key[2], template.manifest()
+        entry = self._caches.clusters.get("", cluster)
+        if not inputs_stand(decision, body, binding["spec"].get("scale")):
+            return None
+        if suspended(binding["spec"].get("suspension"), cluster):
+            return _outcome(decision.epoch, template, reason="Suspended", message="dispatching is suspended")
+        try:
+            rendering = render(
+                body,
+                cluster=cluster_facts(entry.manifest() if entry else {}),
+                shares=decision.targets if is_divided(decision) else {},
+                overrides=self._overrides(body),
+            )
+        except OverrideError as error:
+            return _outcome(decision.epoch, template, reason="OverrideFailed", message=str(error))
+        kept = parse_line(lines_of(binding).get(cluster, "")).get("kept", "")
+        plan = plan_target(
+            identity=self._identity(key), rendering=rendering, template=body, epoch=decision.epoch, member=state,
+            at_least=decision.returned.get(cluster, 0),
+            kept=noted.kept if noted and not noted.reason else kept, at=self._history.stamp(),
+        )  # fmt: skip
+        if plan.step is not Step.NOTHING:
+            return plan
+        self._patience.known(key[:2], cluster)
+        return _outcome(decision.epoch, template, hash=rendering.hash, kept=residue(list(plan.differences)))
+
+    def _identity(self, key: CopyKey) -> Identity:
+        return Identity(hub_id=self._caches.hub_id, namespace=key[0], name=key[1])
 
     async def _take(
         self,
@@ -211,7 +229,7 @@ class Copies:
             reachable=member.reachable,
             serves=member.resource_of(kind) is not None,
             knows=member.knows(kind) and self._history.knows(member),
-            observed=_body(copy, reference) if copy else None,
+            observed=copy.manifest() if copy else None,
             error=member.trouble(kind),
         )
 
@@ -228,26 +246,5 @@ def _outcome(
     return Outcome(epoch=epoch, generation=template.generation, reason=reason, message=message, hash=hash, kept=kept)
 
 
-def _may_still_be_chosen(binding: Manifest, cluster: Cached, *, now: float) -> bool:
-    """Whether a copy that this binding never heard of is in a cluster that was out a moment ago.
-
-    A template that was made again while its member was away has no decision that ever dropped the member (I21): once the
-    member is ready the scheduler may choose it, and the copy is adopted in place.
-    """
-    if cluster.deleting or cluster.name in ((binding.get("status") or {}).get("members") or {}):
-        return False
-    ready = condition(cluster.manifest(), "Ready")
-    if ready is None or ready["status"] != "True":
-        return True
-    return now - datetime.fromisoformat(ready["lastTransitionTime"]).timestamp() < CHOSEN_WITHIN
-
-
 def _keeps(cluster: Cached) -> bool:
     return cluster.deleting and cluster.annotations.get(LEAVE_ANNOTATION) == "keep"
-
-
-def _body(copy: Cached, reference: Manifest) -> Manifest:
-    manifest = copy.manifest()
-    manifest.setdefault("apiVersion", reference["apiVersion"])
-    manifest.setdefault("kind", reference["kind"])
-    return manifest

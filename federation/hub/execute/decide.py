@@ -6,6 +6,7 @@ cluster leaves, and only if its mark names this binding (I6).
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -16,11 +17,15 @@ from federation.api.meta import BINDING_LABEL, HUB_LABEL, MARK_ANNOTATION, Manif
 from federation.api.naming import short_hash
 from federation.hub.execute.diff import Difference, diff, residue
 from federation.hub.execute.render import Rendering
+from federation.hub.held import shrink
+from federation.hub.views import condition, lines_of
 from federation.interpret import replicas_of, requirements_of, retain
 from federation.policy.conflict import resolve_conflict
 
 REPLACED_KINDS = frozenset({("batch", "Job"), ("", "Pod")})
 """Kinds that run once: a template under a new UID means a new run, so the copy is replaced instead of adopted."""
+CHOSEN_WITHIN = 5.0
+"""Seconds that the scheduler has for a cluster that became ready, before a copy there that nobody asked for goes."""
 
 
 class Step(enum.Enum):
@@ -174,14 +179,23 @@ def apply_over(desired: Manifest, observed: Manifest) -> Plan:
     metadata = observed["metadata"]
     return Plan(
         step=Step.APPLY, manifest=desired, differences=tuple(diff(desired, observed)), uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"] if shrinks(desired, observed) else "",
+        resource_version=metadata["resourceVersion"] if shrink(observed, desired) else "",
     )  # fmt: skip
 
 
-def shrinks(desired: Manifest, observed: Manifest) -> bool:
-    """Whether applying `desired` takes replicas away."""
-    wanted, held = replicas_of(desired), replicas_of(observed)
-    return wanted is not None and held is not None and wanted < held
+def may_still_be_chosen(binding: Manifest, cluster: Manifest, *, now: float) -> bool:
+    """Whether a copy that this binding never heard of is in a cluster that was out a moment ago.
+
+    A template that was made again while its member was away has no decision that ever dropped the member (I21): once the
+    member is ready the scheduler may choose it, and the copy is adopted in place.
+    """
+    metadata = cluster["metadata"]
+    if "deletionTimestamp" in metadata or metadata["name"] in lines_of(binding):
+        return False
+    ready = condition(cluster, "Ready")
+    if ready is None or ready["status"] != "True":
+        return True
+    return now - datetime.fromisoformat(ready["lastTransitionTime"]).timestamp() < CHOSEN_WITHIN
 
 
 def plan_dropped(*, identity: Identity, member: MemberState, keep: bool) -> Plan:

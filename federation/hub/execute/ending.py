@@ -28,6 +28,7 @@ from federation.hub.execute.report import Outcome, held_outcome
 from federation.hub.fleet import Fleet, KindKey, Member
 from federation.hub.held import HELD
 from federation.hub.history import History
+from federation.hub.views import lines_of
 from federation.kube.errors import ApiError, Conflict, Invalid, NotFound, Unavailable
 from federation.kube.queue import WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS
@@ -170,7 +171,7 @@ class Endings:
         self._fleet.want([kind])
         own = short_hash(f"{key[0]}/{key[1]}")
         found = ((member, copy) for member in self._fleet if member.reachable for copy in member.copies_of(kind, own))
-        ours = ((member, {"apiVersion": kind[0], "kind": kind[1], **copy.manifest()}) for member, copy in found)
+        ours = ((member, copy.manifest()) for member, copy in found)
         return [(member, manifest) for member, manifest in ours if is_ours(manifest, self._identity(key))]
 
     async def _hidden(self, key: BindingKey, binding: Manifest) -> list[Copy] | None:
@@ -221,7 +222,7 @@ class Endings:
     def _concerned(self, binding: Manifest) -> set[str]:
         """Clusters that may hold a copy: all that were decided or have a line, but where nothing could be written."""
         status = binding.get("status") or {}
-        lines: dict[str, str] = status.get("members") or {}
+        lines = lines_of(binding)
         targets = (status.get("decision") or {}).get("targets") or {}
         return {name for name in {*lines, *targets} if name not in lines or may_hold(lines[name])}
 
@@ -247,8 +248,7 @@ class Endings:
         """Delete one copy, or take our marks off it; True if the brake holds it."""
         reference = binding["spec"]["resource"]
         if not self._fleet.ownership.owns(member.name):
-            stored: dict[str, str] = (binding.get("status") or {}).get("members") or {}
-            return parse_line(stored.get(member.name) or "").get("reason") == HELD
+            return parse_line(lines_of(binding).get(member.name, "")).get("reason") == HELD
         state = MemberState(joined=True, reachable=member.reachable, serves=True, knows=True, observed=copy)
         plan = plan_dropped(identity=self._identity(key), member=state, keep=keep)
         plan = permitted(plan, copy, epoch=None, behind=self._history.behind)
@@ -282,7 +282,7 @@ class Endings:
         The copies keep their marks, so they are taken up again when the kind and the template return.
         """
         reference = binding["spec"]["resource"]
-        members = sorted((binding.get("status") or {}).get("members") or {})
+        members = sorted(lines_of(binding))
         message = (
             f"{reference['kind']} is no longer defined on the hub; the copies of {reference['name']} in"
             f" {', '.join(members) or 'no member'} stay as they are, and are taken up again when kind and object return"

@@ -11,8 +11,8 @@ from federation.api.lines import Mark
 from federation.api.meta import BINDING_LABEL, HUB_LABEL, MARK_ANNOTATION, Manifest
 from federation.hub.execute.decide import Plan, Step, mark_of
 from federation.hub.execute.diff import Difference
+from federation.hub.held import shrink
 from federation.hub.timeline import Behind
-from federation.interpret import replicas_of
 
 _MARKS = frozenset(
     {f"metadata.labels.{HUB_LABEL}", f"metadata.labels.{BINDING_LABEL}", f"metadata.annotations.{MARK_ANNOTATION}"}
@@ -45,11 +45,8 @@ def _removes(plan: Plan, observed: Manifest, mark: Mark | None, behind: Behind) 
         return "it is not unmarked"
     if mark is not None and behind.is_ahead(mark) and not _marks_only(plan.differences):
         return f"it was written at {mark.at}, after what this hub remembers, and keeps its content"
-    wanted = replicas_of(plan.manifest) if plan.manifest is not None else None
-    held = replicas_of(observed)
-    if wanted is not None and held is not None and wanted < held:
-        return f"it keeps its {held} replicas"
-    return ""
+    less = shrink(observed, plan.manifest) if plan.manifest is not None else ""
+    return f"it keeps its {less.partition('->')[0]} replicas" if less else ""
 
 
 def _marks_only(differences: Sequence[Difference]) -> bool:

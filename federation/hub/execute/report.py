@@ -10,18 +10,17 @@ from dataclasses import dataclass
 import orjson
 
 from federation.api.binding import Decision
-from federation.api.lines import parse_line, print_line
+from federation.api.lines import AWAY, parse_line, print_line
 from federation.api.meta import Manifest
 from federation.hub.binding_status import FULLY_APPLIED
 from federation.hub.brake import Verdict
 from federation.hub.conditions import condition, timestamp
 from federation.hub.held import HELD, Change
+from federation.hub.views import lines_of
 from federation.interpret import summary_of
 
 NAMED = 5
 """Clusters that a summary names; the rest is a count."""
-AWAY = frozenset({"Unreachable", "NotJoined"})
-"""Reasons with which the last known numbers are kept and marked stale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,8 +156,8 @@ def _in_short(fields: Mapping[str, str]) -> str:
 
 def ending(binding: Manifest, outcomes: Mapping[str, Outcome], *, now: float) -> tuple[dict[str, str], Manifest]:
     """Lines and FullyApplied of a binding that ends: only what the brake holds is told; else it is gone in a moment."""
-    status = binding["status"]
-    lines = dict(status.get("members") or {})
+    status, before = binding["status"], lines_of(binding)
+    lines = dict(before)
     for cluster, outcome in outcomes.items():
         stored = lines.get(cluster, "")
         if outcome.held is not None:
@@ -166,7 +165,7 @@ def ending(binding: Manifest, outcomes: Mapping[str, Outcome], *, now: float) ->
         elif outcome.gone and parse_line(stored).get("reason") == HELD:
             del lines[cluster]
     held = {name: fields for name, text in sorted(lines.items()) if (fields := parse_line(text)).get("reason") == HELD}
-    if lines == (status.get("members") or {}):
+    if lines == before:
         return lines, status["conditions"][FULLY_APPLIED]
     applied = condition(
         status["conditions"][FULLY_APPLIED], kind="FullyApplied", status="False", reason=HELD if held else "Removing",

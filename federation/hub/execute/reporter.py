@@ -19,7 +19,7 @@ from federation.hub.execute.windows import Windows
 from federation.hub.fleet import Fleet
 from federation.hub.held import HELD, held_in
 from federation.hub.settings import Settings
-from federation.hub.views import decision_of
+from federation.hub.views import decision_of, lines_of
 from federation.interpret import facts_of
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import WorkQueue
@@ -78,7 +78,7 @@ class Reporter:
         key, ownership = (new.namespace, new.name), self._fleet.ownership
         if old is None or len(ownership.held) == ownership.shards or not self._outcomes.get(key):
             return
-        if _lines_of(old) != _lines_of(new):
+        if lines_of(old.manifest()) != lines_of(new.manifest()):
             self._queue.add(key)
 
     async def _reconcile(self, key: BindingKey) -> float | None:
@@ -97,7 +97,7 @@ class Reporter:
             return await self._report_ending(key, binding, outcomes)
         if decision is None:
             return None
-        stored: dict[str, str] = status.get("members") or {}
+        stored = lines_of(binding)
         now = time.time()
         lines = self._lines(binding, outcomes, stored, decision.targets, now=now)
         result = report(binding, decision=decision, lines=lines, generation=template.generation, now=now)
@@ -123,7 +123,7 @@ class Reporter:
             summary=summary({name: parse_line(text) for name, text in lines.items()}) if lines else "",
             ready_count=status.get("ready") or 0,
         )  # fmt: skip
-        if not operations or lines == (status.get("members") or {}):
+        if not operations or lines == lines_of(binding):
             return None
         wait = self._windows.wait(key, at_once=False, now=time.monotonic())
         return wait if wait > 0 else await self._write(key, binding, operations, lines)
@@ -181,7 +181,7 @@ class Reporter:
                 if cluster not in stored:  # else it is needed until the line without this cluster is written
                     outcomes.pop(cluster, None)
                 continue
-            facts = facts_of(_body(copy, binding)) if copy is not None else None
+            facts = facts_of(copy.manifest()) if copy is not None else None
             lines[cluster] = line(
                 outcome, facts, uid=copy.uid if copy else "", stored=stored.get(cluster, ""), now=now
             )  # fmt: skip
@@ -199,10 +199,6 @@ class Reporter:
         return copy if mark is not None and mark.binding == own else None
 
 
-def _lines_of(binding: Cached) -> dict[str, str]:
-    return (binding.manifest().get("status") or {}).get("members") or {}
-
-
 def _rolls(stored: dict[str, str], lines: dict[str, str]) -> bool:
     """Whether copies were changed since the stored lines: then what they show is a rollout, no flip of their health."""
     return any(_version(stored.get(cluster, "")) != _version(text) for cluster, text in lines.items())
@@ -216,10 +212,3 @@ def _version(text: str) -> tuple[str, ...]:
 def _was_settled(status: Manifest) -> bool:
     ready = next((entry for entry in status["conditions"] if entry["type"] == "Ready"), None)
     return ready is not None and ready["status"] == "True"
-
-
-def _body(copy: Cached, binding: Manifest) -> Manifest:
-    manifest = copy.manifest()
-    manifest.setdefault("apiVersion", binding["spec"]["resource"]["apiVersion"])
-    manifest.setdefault("kind", binding["spec"]["resource"]["kind"])
-    return manifest

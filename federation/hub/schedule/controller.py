@@ -12,17 +12,17 @@ from dataclasses import replace
 
 from federation.api.binding import Decision
 from federation.api.lines import parse_mark
-from federation.api.meta import API_VERSION, MARK_ANNOTATION, Manifest
+from federation.api.meta import MARK_ANNOTATION, Manifest
 from federation.hub.binding_status import CONDITION_TYPES, SCHEDULED, Operations, first_status, next_decision
 from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.conditions import condition
-from federation.hub.events import Subject, emit
+from federation.hub.events import emit, subject_of
 from federation.hub.fleet import Fleet, Member
 from federation.hub.schedule.assumed import Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members, presumed
 from federation.hub.schedule.seen import Seen
 from federation.hub.settings import Settings
-from federation.hub.views import binding_view, cluster_view, decision_of, is_true, pin_left
+from federation.hub.views import binding_view, cluster_view, decision_of, lines_of, pin_left
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
@@ -211,7 +211,7 @@ class Schedule:
         """With the shares of members that cannot be asked, where the template was placed before: marks or its status say so."""
         if not held.replicas and not (template.manifest().get("status") or {}):
             return held
-        joined = [entry.name for entry in self._caches.clusters.values() if is_true(entry.manifest(), "Joined")]
+        joined = self._fleet.expected()
         away = [name for name in sorted(joined) if (member := self._fleet.get(name)) is None or not member.reachable]
         divided = strategy_of(view.placement.replica_scheduling) != DUPLICATED
         return presumed(held, wanted=view.replicas, divided=divided, away=away)
@@ -236,7 +236,7 @@ class Schedule:
                 message += f"; {leaving} gives its share up as soon as the new one is available"
         else:
             reason, message, warning, mark = "Refused", answer.error.message if answer.error else "", True, ""
-        for subject in _subjects(binding):
+        for subject in (subject_of(binding, template=True), subject_of(binding, template=False)):
             task = asyncio.create_task(
                 emit(self._caches.client, subject, reason=reason, message=message, warning=warning, key=mark)
             )
@@ -258,8 +258,9 @@ def _after(answer: Answer, held: Held, *, drifted: bool) -> Answer:
 
 def _moves_on(old: Cached, new: Cached) -> bool:
     """Whether the members' lines changed while moves are open: what became available may let the next step be taken."""
-    status, before = new.manifest().get("status") or {}, old.manifest().get("status") or {}
-    return bool((status.get("decision") or {}).get("moves")) and status.get("members") != before.get("members")
+    binding = new.manifest()
+    moves = ((binding.get("status") or {}).get("decision") or {}).get("moves")
+    return bool(moves) and lines_of(binding) != lines_of(old.manifest())
 
 
 def _operations(binding: Manifest, answer: Answer, view: BindingView, *, now: float) -> Operations:
@@ -280,16 +281,3 @@ def _operations(binding: Manifest, answer: Answer, view: BindingView, *, now: fl
 
 def _left(before: Mapping[str, int], after: Mapping[str, int]) -> bool:
     return any(name not in after for name in before)
-
-
-def _subjects(binding: Manifest) -> list[Subject]:
-    metadata, reference = binding["metadata"], binding["spec"]["resource"]
-    namespace = metadata.get("namespace") or ""
-    kind = "ResourceBinding" if namespace else "ClusterResourceBinding"
-    return [
-        Subject(
-            api_version=reference["apiVersion"], kind=reference["kind"], namespace=reference.get("namespace") or "",
-            name=reference["name"], uid=reference["uid"],
-        ),
-        Subject(api_version=API_VERSION, kind=kind, namespace=namespace, name=metadata["name"], uid=metadata["uid"]),
-    ]  # fmt: skip
