@@ -37,7 +37,7 @@ from federation.operator.join import CLUSTER_LABEL, JOINED_BY_LABEL
 
 POLICIES = (PROPAGATION_POLICIES, CLUSTER_PROPAGATION_POLICIES, OVERRIDE_POLICIES, CLUSTER_OVERRIDE_POLICIES)
 ROUNDS = 20
-"""How often bindings are looked for again: a detect that has not heard of a policy's end may make one more."""
+"""How often bindings, and marks in a member, are looked for again: one more may have been made since the last look."""
 
 
 async def uninstall(hub: Client, *, keep: bool, yes: bool) -> None:
@@ -95,7 +95,7 @@ async def _withdraw(hub: Client, name: str, hub_id: str) -> None:
     member = await member_client(hub, name)
     try:
         discovery = await member.discover()
-        while True:
+        for _ in range(ROUNDS):
             objects, silent = await all_marked(hub, hub_id, [name])
             if silent:
                 raise Refused(f"{name} stopped answering: {silent[name]}; run it again")
@@ -105,6 +105,10 @@ async def _withdraw(hub: Client, name: str, hub_id: str) -> None:
                 resource = discovery.find(one.api_version, one.kind)
                 if resource is not None:
                     await _unmark(member, resource, one)
+        else:
+            raise Refused(
+                f"{name} keeps our marks on: {', '.join(map(str, objects[:10]))}; does a webhook refuse the change?"
+            )
         for namespace in (await member.list(NAMESPACES, label_selector=f"{HUB_LABEL}={short_hash(hub_id)}")).items:
             await _patch(member, NAMESPACES, namespace, unmarked(namespace))
         ours: Manifest = await member.get(NAMESPACES, SYSTEM_NAMESPACE)

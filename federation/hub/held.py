@@ -13,6 +13,7 @@ from federation.api.meta import Manifest
 from federation.api.naming import short_hash
 from federation.hub.conditions import timestamp
 from federation.hub.views import lines_of, template_text
+from federation.interpret import ours_alone
 
 HELD = "Held"
 """The reason in a member's line."""
@@ -64,11 +65,12 @@ def change_id(cluster: str, uid: str, what: str) -> str:
 def shrink(observed: Manifest, desired: Manifest) -> str:
     """`5->2` where an apply of `desired` lowers the replicas (or the parallelism of a Job); else empty.
 
-    A number that `desired` leaves to the member's own autoscaler is not lowered by it.
+    A number that `desired` leaves to the member's own autoscaler is not lowered by it; one that only we own and no longer write
+    falls to the default of Kubernetes, 1.
     """
     have, want = observed.get("spec") or {}, desired.get("spec") or {}
     for key in ("replicas", "parallelism"):
-        before, after = have.get(key), want.get(key)
+        before, after = have.get(key), want.get(key, 1 if ours_alone(observed, key) else None)
         if isinstance(before, int) and isinstance(after, int) and after < before:
             return f"{before}->{after}"
     return ""

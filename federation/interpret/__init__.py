@@ -8,7 +8,7 @@ from federation.interpret.facts import facts_of, summary_of
 from federation.interpret.prune import prune
 from federation.interpret.replicas import completions_of, divisible, replicas_of, set_share, surge_of
 from federation.interpret.requirements import Requirements, requirements_of
-from federation.interpret.retain import retain
+from federation.interpret.retain import ours_alone, retain
 from federation.interpret.trouble import Trouble, progress_deadline
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "completions_of",
     "divisible",
     "facts_of",
+    "ours_alone",
     "progress_deadline",
     "prune",
     "replicas_of",

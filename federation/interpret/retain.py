@@ -34,3 +34,13 @@ def autoscaled(observed: Manifest) -> bool:
         if "f:replicas" in fields:
             return True
     return False
+
+
+def ours_alone(observed: Manifest, key: str) -> bool:
+    """Whether nobody else owns a field of the spec: an apply of ours that leaves it out removes it (server-side apply)."""
+    owners = {
+        entry.get("manager")
+        for entry in observed.get("metadata", {}).get("managedFields") or ()
+        if f"f:{key}" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    }
+    return owners == {FIELD_MANAGER}

@@ -131,6 +131,20 @@ async def test_uninstalling_keeps_every_copy_without_our_marks(reach: dict[str, 
         await always(lambda: uids(fed) == before, seconds=0.2)
 
 
+async def test_uninstalling_ends_and_names_what_keeps_its_marks(
+    reach: dict[str, Federation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object) -> None:
+        """As a webhook of the member: the patch never gets through."""
+
+    async with federation(members=1) as fed:
+        reach["fed"] = fed
+        await place(fed)
+        monkeypatch.setattr(uninstall_module, "_patch", refused)
+        with pytest.raises(Refused, match="member1 keeps our marks on: member1: Deployment shop/web"):
+            await uninstall_module.uninstall(fed.client, keep=True, yes=True)
+
+
 async def test_uninstalling_stops_where_a_member_does_not_answer(reach: dict[str, Federation]) -> None:
     async with federation(members=2) as fed:
         reach["fed"] = fed

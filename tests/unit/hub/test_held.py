@@ -35,6 +35,21 @@ def test_which_applies_shrink_a_copy(name: str) -> None:
     assert shrink({"spec": have}, {"spec": want}) == what
 
 
+OWNERS = {
+    "ours alone: it falls to 1": (["federation"], "5->1"),
+    "an autoscaler's": (["kube-controller-manager"], ""),
+    "shared with somebody, whose it stays": (["federation", "kube-controller-manager"], ""),
+}
+
+
+@pytest.mark.parametrize("name", OWNERS)
+def test_a_number_that_an_apply_leaves_out_is_lowered_only_where_nobody_else_owns_it(name: str) -> None:
+    managers, what = OWNERS[name]
+    fields = {"fieldsV1": {"f:spec": {"f:replicas": {}}}}
+    metadata = {"managedFields": [{"manager": manager, **fields} for manager in managers]}
+    assert shrink({"metadata": metadata, "spec": {"replicas": 5}}, {"spec": {}}) == what
+
+
 def test_a_binding_tells_its_held_changes() -> None:
     line = {"reason": "Held", "plan": "p1", "change": "c1", "do": "delete", "since": "t", "error": "why not"}
     binding = {
