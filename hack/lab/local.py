@@ -287,9 +287,10 @@ class LocalCluster:
     def _kwok(self) -> list[str]:
         stages = self.directory / "stages.yaml"
         write_stages(self.binaries.stages, stages)
+        # A kwok that starts again is another holder, and runs no pod of a node before the last one's Lease has ended.
         return [
             str(self.binaries.kwok), f"--kubeconfig={self.directory / 'kwok.kubeconfig'}", f"--config={stages}",
-            "--manage-all-nodes=true", "--node-lease-duration-seconds=40", f"--cidr=10.{128 + self.number % 64}.0.0/16",
+            "--manage-all-nodes=true", "--node-lease-duration-seconds=8", f"--cidr=10.{128 + self.number % 64}.0.0/16",
             f"--server-address=127.0.0.1:{self.ports['kwok']}",
         ]  # fmt: skip
 

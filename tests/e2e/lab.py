@@ -199,8 +199,11 @@ class Hub(Cluster):
         return next((one for one in conditions if one["type"] == which), {})
 
     def settled(self, kind: str, name: str, namespace: str | None = None, group: str = "apps") -> bool:
-        """Whether the binding is Ready and the template's status caught up."""
-        return self.condition(kind, name, namespace, "Ready", group).get("status") == "True"
+        """True if the binding is Ready and the template's status caught up; else an AssertionError says what it waits for."""
+        status = self.status(kind, name, namespace, group)
+        ready = next((one for one in status.get("conditions") or [] if one["type"] == "Ready"), {})
+        assert ready.get("status") == "True", f"{kind} {name} is not Ready: {json.dumps(status)}"
+        return True
 
 
 class Process:

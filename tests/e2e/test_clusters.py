@@ -33,6 +33,14 @@ def test_a_cluster_that_was_killed_is_mended_by_up_with_its_data_and_its_address
     assert "member4" in command(repository, lab.clusters.name, "status")
 
 
+def test_pods_run_soon_after_a_member_was_stopped_and_started(lab: Lab) -> None:
+    lab.clusters.stop("member4")
+    lab.clusters.start("member4")
+    lab.member(4).run("run", "after", "-n", "default", "--image=registry.test/app:1")
+    eventually(lambda: lab.member(4).get("pod", "after", "default")["status"].get("phase") == "Running", within=15)
+    lab.member(4).delete("pod", "after", "default", wait=False)
+
+
 def test_two_sets_run_side_by_side_and_the_end_of_one_is_not_the_end_of_the_other(lab: Lab, repository: Path) -> None:
     name = f"other-{os.getpid()}"
     try:

@@ -478,15 +478,8 @@ def test_deploy_host_runs_two_admitted_replicas_on_two_nodes(lab: Lab) -> None:
     warned = member.run("apply", "--server-side", "--warnings-as-errors", "-k", str(REPOSITORY / "deploy" / "host"))
     assert "deployment.apps/federation-hub serverside-applied" in warned
     try:
-        member.run(
-            "create",
-            "secret",
-            "generic",
-            "federation-hub-kubeconfig",
-            "-n",
-            "federation-system",
-            "--from-literal=kubeconfig=x",
-        )
+        secret = ("create", "secret", "generic", "federation-hub-kubeconfig", "-n", "federation-system")
+        member.run(*secret, "--from-literal=kubeconfig=x")
         member.run("rollout", "status", "deployment/federation-hub", "-n", "federation-system", "--timeout=60s")
         pods = member.every("pods", "federation-system")
         assert len({pod["spec"]["nodeName"] for pod in pods}) == 2

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from federation.kube.resource import CLUSTERS, CONFIG_MAPS, DEPLOYMENTS, NAMESPACES
 from tests.e2e.manifests import config_map, deployment, on, policy, selector, weights
-from tests.faults.invariants import parse_mark_of, replicas
 from tests.faults.journal import Manifest, State
+from tests.faults.placed import parse_mark_of, replicas
 from tests.faults.rig import Rig, is_ready
 
 FOURTH = "member4"

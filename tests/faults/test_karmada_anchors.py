@@ -16,8 +16,9 @@ from federation.kube.resource import CLUSTERS, DEPLOYMENTS
 from tests.e2e.manifests import deployment, on, policy, selector, weights
 from tests.faults.book import Book
 from tests.faults.faults import FAULTS, Attack
-from tests.faults.invariants import available, i2, i3, is_free, violations
+from tests.faults.invariants import i2, i3, is_free, violations
 from tests.faults.journal import Answered, Asked, Manifest, Note, Seen, State
+from tests.faults.placed import available
 from tests.faults.rig import US, Rig, is_ready
 from tests.faults.rules import Phase, Request, Rule
 from tests.faults.scenarios import FOURTH, Stage, binding_of, clear, settled, shares
