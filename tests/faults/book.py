@@ -46,8 +46,9 @@ class Book:
     def tried(self, scenario: str, fault: str, nth: int) -> tuple[Outcome, str]:
         """One run, and what is wrong with it in words that repeat it; empty when it ended as the undisturbed one."""
         case = f"{scenario}/{fault}/{nth}"
-        outcome = run(self.rig, scenario, fault, nth, seed=hash_of(self.seed, case))
-        wrong = outcome.compared(self.reference(scenario))
+        reference = self.reference(scenario)
+        outcome = run(self.rig, scenario, fault, nth, seed=hash_of(self.seed, case), like=reference)
+        wrong = outcome.compared(reference)
         if not wrong:
             return outcome, ""
         hit = f"; it hit: {', '.join(str(one) for one in outcome.hits[:3])}" if outcome.hits else ""

@@ -1,5 +1,6 @@
 """One scenario under one fault, from a quiet system to a quiet system, and what it left behind."""
 
+import contextlib
 import random
 import time
 from collections import Counter
@@ -10,12 +11,15 @@ from typing import Any
 from federation.api.meta import SYSTEM_NAMESPACE
 from tests.faults.faults import FAULTS, Attack, Counts
 from tests.faults.invariants import Violation, is_free, violations
-from tests.faults.journal import Asked, Change, Entry, Note, line_of
+from tests.faults.journal import Asked, Change, Entry, Note, State, line_of
 from tests.faults.outcome import differences, end_state, made_and_removed
 from tests.faults.rig import US, NotQuiet, Rig, is_ready
 from tests.faults.rules import Request
-from tests.faults.scenarios import FOURTH, SCENARIOS, Stage, clear, shares
+from tests.faults.scenarios import FOURTH, SCENARIOS, Scenario, Stage, clear, shares
 
+CONVERGES = 15.0
+"""Seconds in which a disturbed run must come to the end of the undisturbed one. Calm alone does not tell: a refused request
+may be waiting out its Retry-After, or a killed process be starting."""
 CALM = 0.6
 """Seconds without a write that counts after which a system that has come to its end state is quiet."""
 
@@ -64,8 +68,17 @@ def counted(place: str, cluster: str) -> Counts:
     return counts
 
 
-def run(rig: Rig, name: str, fault: str = "", nth: int = 0, *, seed: int = 0, linger: float = 0.0) -> Outcome:
-    """One run; what goes wrong is in the outcome, not raised."""
+def run(
+    rig: Rig,
+    name: str,
+    fault: str = "",
+    nth: int = 0,
+    *,
+    seed: int = 0,
+    linger: float = 0.0,
+    like: Outcome | None = None,
+) -> Outcome:
+    """One run; what goes wrong is in the outcome, not raised. It gets a while to end as the undisturbed run did (`like`)."""
     scenario, outcome, began = SCENARIOS[name], Outcome(), time.monotonic()
     rig.set_member(FOURTH, present=scenario.present)
     members = ["member1", "member2", "member3", *([FOURTH] if scenario.present else [])]
@@ -86,6 +99,11 @@ def run(rig: Rig, name: str, fault: str = "", nth: int = 0, *, seed: int = 0, li
             rig.until(lambda state: scenario.done(state, place), f"{name}, done")
             outcome.hits = rig.look(lambda _: rig.rules.hits())
             rig.faults_over()
+            with contextlib.suppress(NotQuiet):  # what differs is told by the comparison
+                rig.until(
+                    lambda state: like is None or not differences(like.end, _end(state, place, scenario)),
+                    "ended as undisturbed", within=CONVERGES,
+                )  # fmt: skip
             _quiet(rig, counts, lambda state: scenario.done(state, place))
         rig.note("quiet")
         time.sleep(linger)
@@ -100,7 +118,7 @@ def run(rig: Rig, name: str, fault: str = "", nth: int = 0, *, seed: int = 0, li
         entries = rig.entries()
         logged = [line for line in rig.process.errors()[errors:] if "will retry" not in line]
         outcome.trouble = outcome.trouble or "\n".join(f"our process logged an error: {line[:600]}" for line in logged)
-        outcome.end = rig.look(lambda state: end_state(state, place, [scenario.cluster] if scenario.cluster else []))
+        outcome.end = rig.look(lambda state: _end(state, place, scenario))
         clear(stage)
     outcome.journal = concerning(entries, place, scenario.cluster)
     outcome.writes = [
@@ -110,6 +128,10 @@ def run(rig: Rig, name: str, fault: str = "", nth: int = 0, *, seed: int = 0, li
     outcome.violations = violations(outcome.journal)
     outcome.seconds = time.monotonic() - began
     return outcome
+
+
+def _end(state: State, place: str, scenario: Scenario) -> dict[str, Any]:
+    return end_state(state, place, [scenario.cluster] if scenario.cluster else [])
 
 
 def _quiet(rig: Rig, counts: Counts, still: Any) -> None:

@@ -27,7 +27,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_two_undisturbed_runs_are_equal(book: Book, scenario: str) -> None:
-    wrong = run(book.rig, scenario).compared(book.reference(scenario))
+    reference = book.reference(scenario)
+    wrong = run(book.rig, scenario, like=reference).compared(reference)
     assert not wrong, "\n".join(wrong)
 
 
