@@ -80,6 +80,11 @@ class Decision(Model):
     moves: list[Move] = Field(
         default_factory=list, max_length=1024, description="Open moves.", json_schema_extra=_ATOMIC_LIST
     )
+    affinity: Word = Field(default="", description="The affinity group in use, where the placement has several.")
+    notes: list[Text] = Field(
+        default_factory=list, max_length=16, json_schema_extra=_ATOMIC_LIST,
+        description="What else is worth knowing: affinity groups that could not take it, an approximate answer.",
+    )  # fmt: skip
     returned: dict[Name, int] = Field(
         default_factory=dict, max_length=1024, json_schema_extra=_ATOMIC_MAP,
         description="Clusters taken back before their removal was confirmed, with the epoch that their mark must show.",

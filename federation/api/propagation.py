@@ -30,7 +30,7 @@ class SuspendClusters(Model):
 
 
 class Suspension(Model):
-    """Stop sending to all or to some clusters; scheduling goes on."""
+    """Stop sending to all or to some clusters while scheduling goes on; or stop scheduling while sending goes on."""
 
     model_config = cel(
         (
@@ -41,6 +41,9 @@ class Suspension(Model):
 
     dispatching: bool | None = Field(default=None, description="Stop sending to every cluster.")
     dispatching_on_clusters: SuspendClusters | None = Field(default=None, description="Stop sending to these clusters.")
+    scheduling: bool | None = Field(
+        default=None, description="Take no decision, whatever changes; what is placed stays and follows its template."
+    )
 
 
 class DecisionConditions(Model):
@@ -131,7 +134,7 @@ class PropagationSpec(Model):
     activation_preference: Annotated[str, Field(max_length=16, json_schema_extra={"enum": ["", "Lazy"]})] | None = (
         Field(default=None, description="Lazy: an edit of the policy waits until the template changes.")
     )
-    suspension: Suspension | None = Field(default=None, description="Stop sending.")
+    suspension: Suspension | None = Field(default=None, description="Stop sending, or scheduling.")
     preserve_resources_on_deletion: bool | None = Field(
         default=None, description="Keep objects in members when the template or the placement goes away."
     )

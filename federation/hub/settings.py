@@ -43,6 +43,9 @@ class Settings:
     policy_status_period: float = 5.0
     """The least time between two status writes of one policy."""
 
+    return_period: float = 300.0
+    """How long an affinity group before the one in use must be able to take a workload before it returns there."""
+
     workers: int = 16
     """Reconciles at once per controller; beyond 16 to 32 an API server only queues (measured)."""
 

@@ -164,7 +164,7 @@ def binding_view(
     ended by then are left out; None leaves none out.
     """
     spec, metadata = binding["spec"], binding["metadata"]
-    scale = spec.get("scale")
+    scale, previous = spec.get("scale"), decision_of(binding)
     return BindingView(
         key=f"{metadata.get('namespace') or ''}/{metadata['name']}",
         uid=template["metadata"]["uid"],
@@ -174,8 +174,9 @@ def binding_view(
         replicas=scale if scale is not None else replicas_of(template),
         requirements=requirements_of(template),
         placement=placement_of(binding, policy),
-        previous=decision_of(binding),
+        previous=previous,
         held=held or {},
+        observed=previous.affinity if previous is not None else "",
         pin=pin_of(binding, now=now),
         surge=surge_of(template),
         lines=lines_of(binding),

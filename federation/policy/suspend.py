@@ -1,6 +1,6 @@
-"""Whether sending to a cluster is suspended: `spec.suspension` of a policy, as the binding carries it.
+"""What is suspended: sending to clusters, or scheduling: `spec.suspension` of a policy, as the binding carries it.
 
-Scheduling goes on while sending is suspended (karmada.md 1.1.2, suspension).
+Scheduling goes on while sending is suspended (karmada.md 1.1.2, suspension), and sending while scheduling is.
 """
 
 from federation.api.meta import Manifest
@@ -14,3 +14,8 @@ def suspended(suspension: Manifest | None, cluster: str) -> bool:
         return True
     some = suspension.get("dispatchingOnClusters") or {}
     return cluster in (some.get("clusterNames") or ())
+
+
+def scheduling_suspended(suspension: Manifest | None) -> bool:
+    """Whether no decision may be taken: a queue controller or a person holds the workload back (karmada.md 1.2.1)."""
+    return bool((suspension or {}).get("scheduling"))

@@ -40,8 +40,6 @@ def _asked(spec: PropagationSpec) -> Iterator[tuple[str, str]]:
 
 def _of_placement(placement: Placement) -> Iterator[tuple[str, str]]:
     path = "spec.placement"
-    if placement.cluster_affinities:
-        yield f"{path}.clusterAffinities", "use clusterAffinity, which takes one group of clusters"
     if placement.spread_constraints:
         yield f"{path}.spreadConstraints", "leave it out, and choose the clusters with clusterAffinity"
     workloads = placement.workload_affinity
@@ -49,14 +47,3 @@ def _of_placement(placement: Placement) -> Iterator[tuple[str, str]]:
         yield f"{path}.workloadAffinity", "leave it out, and name the clusters with clusterAffinity"
     if placement.load not in {None, "Ignore"}:
         yield f"{path}.load", "leave it out; measured load does not enter the score"
-    scheduling = placement.replica_scheduling
-    preference = scheduling.weight_preference if scheduling else None
-    if preference is None:
-        return
-    where = f"{path}.replicaScheduling.weightPreference"
-    if preference.respect_capacity:
-        yield f"{where}.respectCapacity", "leave it out, or use dynamicWeight: AvailableReplicas"
-    for index, weight in enumerate(preference.static_weight_list or ()):
-        for name, bound in (("minReplicas", weight.min_replicas), ("maxReplicas", weight.max_replicas)):
-            if bound is not None:
-                yield f"{where}.staticWeightList[{index}].{name}", "leave it out; weights alone divide the replicas"

@@ -1,30 +1,24 @@
 """`schedule()`: a binding and the clusters in, a decision or the reason for none out. Pure and deterministic.
 
-Steps: filter, score, rank, divide, record. The explanation for people comes from the same values (`Outcome.verdicts`),
-so the two cannot disagree.
+One attempt for each affinity group until one succeeds, then the record. The explanation for people comes from the same
+values (`Outcome.verdicts`), so the two cannot disagree.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from federation.api.binding import Decision
-from federation.capacity.summary import fit
-from federation.interpret.requirements import Requirements
-from federation.schedule.divide.assign import DUPLICATED, Candidate, rank, strategy_of
-from federation.schedule.divide.dynamic import AGGREGATED, DYNAMIC_WEIGHT
-from federation.schedule.divide.shares import divide
-from federation.schedule.errors import ScheduleError, no_clusters
+from federation.schedule.affinity import Group, attempts, earlier
+from federation.schedule.attempt import Assumed, Attempt, attempt, free
+from federation.schedule.divide.assign import DUPLICATED
+from federation.schedule.errors import ScheduleError
 from federation.schedule.moves import advance, begin
-from federation.schedule.plugins import Refusal, filters, scores
-from federation.schedule.plugins.taint_toleration.filter import first_untolerated
+from federation.schedule.plugins import Refusal, scores
 from federation.schedule.snapshot import BindingView, ClusterView
 from federation.schedule.triggers import Trigger, inputs_of, trigger
 
-Assumed = Mapping[str, Sequence[tuple[Requirements | None, int]]]
-"""By cluster: what was decided for other bindings and cannot be in the cluster's summary yet."""
-
 NAMES_IN_LINE = 10
-__all__ = ["Assumed", "Outcome", "ScheduleError", "Verdict", "proceed", "schedule"]
+__all__ = ["Assumed", "Outcome", "ScheduleError", "Verdict", "proceed", "returns", "schedule"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +58,7 @@ class Outcome:
                 cluster=cluster.name,
                 refusal=self.refusals.get(cluster.name),
                 score_terms={plugin.name: plugin.score(self.binding, cluster) for plugin in scores()},
-                estimate=_free(self.binding, cluster, self.assumed) if self.binding.replicas is not None else None,
+                estimate=free(self.binding, cluster, self.assumed) if self.binding.replicas is not None else None,
                 share=targets.get(cluster.name),
             )
             for cluster in self.clusters
@@ -72,90 +66,66 @@ class Outcome:
 
 
 def schedule(binding: BindingView, clusters: Sequence[ClusterView], *, assumed: Assumed | None = None) -> Outcome:
-    """Decide where `binding` goes. Clusters that are being deleted are never targets."""
+    """Decide where `binding` goes. Clusters that are being deleted are never targets.
+
+    Affinity groups are tried from the one in use on; the first that takes the work wins. Where none does, the error is that of
+    the group in use.
+    """
     taken = assumed or {}
-    refusals: dict[str, Refusal] = {}
-    fitting: list[ClusterView] = []
-    for cluster in clusters:
-        refusal = _refuse(binding, cluster)
-        if refusal is None:
-            fitting.append(cluster)
-        else:
-            refusals[cluster.name] = refusal
-    strategy = strategy_of(binding.placement.replica_scheduling)
-    decision, error = None, None
-    try:
-        if not fitting:
-            raise no_clusters(_unfit(len(clusters), refusals))
-        candidates = rank(_candidates(binding, fitting, taken, counts=strategy in (DYNAMIC_WEIGHT, AGGREGATED)))
-        shares = divide(binding, candidates, strategy=strategy)
-        decision = _record(
-            binding, clusters, shares, refusals, divided=bool(binding.replicas) and strategy != DUPLICATED
-        )
-    except ScheduleError as raised:
-        error = raised
+    tried: list[tuple[Group, Attempt]] = []
+    start = "" if binding.fresh or binding.returning else binding.observed
+    for group in attempts(binding.placement, start):
+        view = replace(binding, observed=group.name) if group.name != binding.observed else binding
+        found = attempt(view, clusters, taken)
+        tried.append((group, found))
+        if found.error is None:
+            break
+    won = tried[-1][1] if tried[-1][1].error is None else tried[0][1]
+    decision = None
+    if won.error is None:
+        decision = _record(won, clusters, notes=[_passed_over(group, one) for group, one in tried[:-1]])
     return Outcome(
-        binding=binding, clusters=clusters, assumed=taken, decision=decision, error=error, refusals=refusals,
-        strategy=strategy,
+        binding=won.binding, clusters=clusters, assumed=taken, decision=decision, error=_failure(tried, won),
+        refusals=won.refusals, strategy=won.strategy,
     )  # fmt: skip
 
 
-def _refuse(binding: BindingView, cluster: ClusterView) -> Refusal | None:
-    if cluster.deleting:
-        return Refusal("ClusterLeaving", cluster.name, "cluster(s) is leaving", "the Cluster is being deleted")
-    for plugin in filters():
-        refusal = plugin.refuse(binding, cluster)
-        if refusal is not None:
-            return refusal
+def returns(binding: BindingView, clusters: Sequence[ClusterView], *, assumed: Assumed | None = None) -> str | None:
+    """The first of the affinity groups before the one in use that could take the work now; None if there is none."""
+    for group in earlier(binding.placement, binding.observed):
+        if attempt(replace(binding, observed=group.name), clusters, assumed or {}).error is None:
+            return group.name
     return None
 
 
-def _candidates(
-    binding: BindingView, clusters: Sequence[ClusterView], assumed: Assumed, *, counts: bool
-) -> list[Candidate]:
-    """Scored candidates; what is free is counted only for strategies that ask for it."""
-    has = binding.targets
-    return [
-        Candidate(
-            facts=cluster.facts,
-            score=sum(plugin.score(binding, cluster) for plugin in scores()),
-            free=_free(binding, cluster, assumed) if counts and binding.replicas is not None else 0,
-            has=has.get(cluster.name, 0),
-            closed=first_untolerated(cluster.taints, binding.placement.cluster_tolerations or ()) is not None,
-        )
-        for cluster in clusters
-    ]
+def _passed_over(group: Group, found: Attempt) -> str:
+    return f"affinity group {group.name} was passed over: {found.error}"[:1024]
 
 
-def _free(binding: BindingView, cluster: ClusterView, assumed: Assumed) -> int:
-    requests = binding.requirements.resource_request if binding.requirements is not None else None
-    in_flight = [
-        (other.resource_request if other is not None else None, count) for other, count in assumed.get(cluster.name, ())
-    ]
-    return fit(cluster.summary, requests, assumed=in_flight)
+def _failure(tried: Sequence[tuple[Group, Attempt]], won: Attempt) -> ScheduleError | None:
+    """What is said where no group can take the work: every group with its own reason."""
+    if won.error is None or len(tried) == 1:
+        return won.error
+    message = "; ".join(f"affinity group {group.name}: {found.error}" for group, found in tried)
+    return ScheduleError(won.error.code, won.error.reason, message[:1024])
 
 
-def _record(
-    binding: BindingView,
-    clusters: Sequence[ClusterView],
-    shares: Mapping[str, int],
-    refusals: Mapping[str, Refusal],
-    *,
-    divided: bool,
-) -> Decision:
+def _record(found: Attempt, clusters: Sequence[ClusterView], *, notes: Sequence[str]) -> Decision:
     """The decision: its first step towards the shares; what it takes away in exchange for something goes later (I3)."""
+    binding = found.binding
+    divided = bool(binding.replicas) and found.strategy != DUPLICATED
     reason = str(trigger(binding, clusters) or Trigger.CLUSTER_ELIGIBLE)
     here = {cluster.name for cluster in clusters if not cluster.abandoned}
     course = begin(
-        {name: count for name, count in binding.placed.items() if name in here}, shares,
+        {name: count for name, count in binding.placed.items() if name in here}, found.shares,
         in_force=binding.previous, lines=binding.lines, seen=binding.seen, surge=binding.surge, divided=divided,
         reason=reason,
     )  # fmt: skip
     epoch = (binding.previous.epoch if binding.previous is not None else 0) + 1
     return Decision(
         epoch=epoch, trigger=reason, inputs=inputs_of(binding), targets=course.targets,
-        refused=grouped(list(refusals.values())), moves=list(course.moves),
-        returned=returned(binding, course.targets, epoch),
+        refused=grouped(list(found.refusals.values())), moves=list(course.moves),
+        affinity=binding.observed, notes=[*notes, *found.notes], returned=returned(binding, course.targets, epoch),
     )  # fmt: skip
 
 
@@ -197,12 +167,3 @@ def grouped(refusals: Sequence[Refusal]) -> list[str]:
         more = ", ..." if len(mine) > NAMES_IN_LINE else ""
         lines.append(f"{plugin} {len(mine)}: {', '.join(names)}{more}"[:1024])
     return lines
-
-
-def _unfit(total: int, refusals: Mapping[str, Refusal]) -> str:
-    """`0/3 clusters are available: 2 cluster(s) had untolerated taint, ...` (karmada.md 2.4.3)."""
-    counts: dict[str, int] = {}
-    for refusal in refusals.values():
-        counts[refusal.reason] = counts.get(refusal.reason, 0) + 1
-    reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
-    return f"0/{total} clusters are available: {reasons or 'no cluster has joined'}"

@@ -53,6 +53,10 @@ class BindingView:
     """What the members hold while there is no decision: it counts as the previous result (I21)."""
     observed: str = ""
     """Name of the affinity group in use, where the placement has several."""
+    fresh: bool = False
+    """Divide anew as if nothing were placed: somebody asked for it (karmada.md 2.7.5). Moves make before they break as ever."""
+    returning: bool = False
+    """An affinity group before the one in use could take the work for a while: try from the first one."""
     evicting: frozenset[str] = frozenset()
     """Clusters that must not keep it: a NoExecute taint that the placement does not tolerate (any longer)."""
     pin: Mapping[str, int] = field(default_factory=dict)

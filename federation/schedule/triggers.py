@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from federation.api.placement import ClusterAffinityTerm, Placement
-from federation.policy.selectors import cluster_matches
+from federation.api.placement import Placement
+from federation.schedule.affinity import group_in_force
 from federation.schedule.divide.assign import DUPLICATED, strategy_of
 from federation.schedule.plugins import filters
 from federation.schedule.snapshot import BindingView, ClusterView
@@ -27,6 +27,8 @@ class Trigger(StrEnum):
     CLUSTER_INELIGIBLE = "ClusterIneligible"
     CLUSTER_ELIGIBLE = "ClusterEligible"
     EVICTED = "Evicted"
+    AFFINITY_RESTORED = "AffinityRestored"
+    REBALANCE_REQUESTED = "RebalanceRequested"
     PINNED = "Pinned"
 
 
@@ -40,18 +42,20 @@ def trigger(binding: BindingView, clusters: Sequence[ClusterView]) -> Trigger | 
     previous = binding.previous
     if previous is None:
         return Trigger.CREATED
-    changed = _changed_input(orjson.loads(previous.inputs), _inputs(binding))
+    changed = _changed_input(orjson.loads(previous.inputs), _inputs(binding), observed=binding.observed)
     if changed is not None:
         return changed
     present = {cluster.name: cluster for cluster in clusters if not cluster.deleting}
     targets = binding.targets
     if any(name not in present for name in targets):
         return Trigger.CLUSTER_GONE
-    affinity = binding.placement.cluster_affinity
-    if any(not cluster_matches(affinity, present[name].facts) for name in targets):
+    group, workload = group_in_force(binding.placement, binding.observed), binding.replicas is not None
+    if any(group.tier_of(present[name].facts, overflows=workload) is None for name in targets):
         return Trigger.CLUSTER_INELIGIBLE
     if binding.evicting & targets.keys():
         return Trigger.EVICTED
+    if binding.returning:
+        return Trigger.AFFINITY_RESTORED
     follows = binding.replicas is None or strategy_of(binding.placement.replica_scheduling) == DUPLICATED
     if (follows or not targets) and any(
         name not in targets and _passes(binding, cluster) for name, cluster in present.items()
@@ -65,15 +69,16 @@ def placement_changed(placement: Placement, applied: Placement | None, *, observ
 
     With several affinity groups only the one in use, `observed`, counts; everything else is compared whole.
     """
-    if applied is None:
-        return True
-    new, old = _canonical(placement), _canonical(applied)
+    return applied is None or _placement_differs(_canonical(placement), _canonical(applied), observed=observed)
+
+
+def _placement_differs(new: dict[str, Any], old: dict[str, Any], *, observed: str) -> bool:
     if new == old:
         return False
     if {**new, "clusterAffinities": None} != {**old, "clusterAffinities": None}:
         return True
-    term, before = _term(placement, observed), _term(applied, observed)
-    return term is None or before is None or _canonical(term) != _canonical(before)
+    term = _term(new, observed)
+    return term is None or term != _term(old, observed)
 
 
 def _inputs(binding: BindingView) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def _inputs(binding: BindingView) -> dict[str, Any]:
     }
 
 
-def _changed_input(recorded: dict[str, Any], now: dict[str, Any]) -> Trigger | None:
+def _changed_input(recorded: dict[str, Any], now: dict[str, Any], *, observed: str) -> Trigger | None:
     for key, name in (
         ("template", Trigger.CREATED),
         ("pin", Trigger.PINNED),
@@ -94,7 +99,9 @@ def _changed_input(recorded: dict[str, Any], now: dict[str, Any]) -> Trigger | N
         ("replicas", Trigger.REPLICAS_CHANGED),
         ("requirements", Trigger.REQUIREMENTS_CHANGED),
     ):
-        if recorded.get(key) != now.get(key):
+        if recorded.get(key) == now.get(key):
+            continue
+        if key != "placement" or _placement_differs(now[key], recorded.get(key) or {}, observed=observed):
             return name
     return None
 
@@ -103,9 +110,9 @@ def _passes(binding: BindingView, cluster: ClusterView) -> bool:
     return all(plugin.refuse(binding, cluster) is None for plugin in filters())
 
 
-def _canonical(model: Placement | ClusterAffinityTerm) -> dict[str, Any]:
-    return model.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, mode="json")
+def _canonical(placement: Placement) -> dict[str, Any]:
+    return placement.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True, mode="json")
 
 
-def _term(placement: Placement, name: str) -> ClusterAffinityTerm | None:
-    return next((term for term in placement.cluster_affinities or () if term.affinity_name == name), None)
+def _term(placement: dict[str, Any], name: str) -> dict[str, Any] | None:
+    return next((term for term in placement.get("clusterAffinities") or () if term["affinityName"] == name), None)

@@ -20,6 +20,7 @@ from federation.hub.events import emit, subject_of
 from federation.hub.fleet import Fleet, Member
 from federation.hub.schedule.assumed import Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members, presumed
+from federation.hub.schedule.returning import Returning
 from federation.hub.schedule.seen import Seen
 from federation.hub.settings import Settings
 from federation.hub.views import binding_view, cluster_view, decision_of, lines_of, pin_left
@@ -28,6 +29,7 @@ from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
 from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
+from federation.policy.suspend import scheduling_suspended
 from federation.schedule.divide.assign import DUPLICATED, strategy_of
 from federation.schedule.evictions import evictions
 from federation.schedule.moves import goal_of
@@ -46,6 +48,7 @@ class Schedule:
         self._queue: WorkQueue[BindingKey] = WorkQueue()
         self._clusters: tuple[ClusterView, ...] | None = None
         self._assumed = Assumed()
+        self._returning = Returning(after=settings.return_period)
         self._events: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -67,6 +70,7 @@ class Schedule:
         if new is None:
             if old is not None:
                 self._assumed.forget((old.namespace, old.name))
+                self._returning.forget((old.namespace, old.name))
             return
         if old and old.generation == new.generation and old.deleting == new.deleting and not _moves_on(old, new):
             return
@@ -151,8 +155,12 @@ class Schedule:
         clusters = self._snapshot()
         evicting, left = evictions(view, clusters, now=now)
         view = replace(view, evicting=evicting, seen=Seen(self._fleet, reference))
-        again = min((one for one in (left, pin_left(binding, now=now)) if one is not None and one > 0), default=None)
-        answer = decide(view, clusters, self._assumed.by_cluster(clusters, apart_from=key))
+        assumed = self._assumed.by_cluster(clusters, apart_from=key)
+        back = self._returning.wait(key, view, clusters, assumed)
+        view = replace(view, returning=back is not None and back <= 0)
+        waits = (left, pin_left(binding, now=now), back)
+        again = min((one for one in waits if one is not None and one > 0), default=None)
+        answer = decide(view, clusters, assumed, suspended=scheduling_suspended(binding["spec"].get("suspension")))
         answer = _after(answer, held, drifted=bool((binding.get("status") or {}).get("decision")))
         operations = _operations(binding, answer, view, now=now)
         if not operations:

@@ -18,6 +18,7 @@ from federation.schedule.snapshot import BindingView, ClusterView
 from federation.schedule.triggers import Trigger, trigger
 
 NO_SUCCESSOR = "NoSuccessor"
+SUSPENDED = "Suspended"
 MUST_GO = frozenset({
     Trigger.PLACEMENT_CHANGED, Trigger.CLUSTER_GONE, Trigger.CLUSTER_INELIGIBLE, Trigger.EVICTED,
 })  # fmt: skip
@@ -72,9 +73,21 @@ def presumed(held: Held, *, wanted: int | None, divided: bool, away: Sequence[st
     return Held(replicas={**found, **held.replicas}, epoch=held.epoch)
 
 
-def decide(view: BindingView, clusters: Sequence[ClusterView], assumed: Mapping[str, Any]) -> Answer:
-    """Ask for a decision only where a named trigger calls for one; else take the next step of open moves, if one is due."""
+def decide(
+    view: BindingView, clusters: Sequence[ClusterView], assumed: Mapping[str, Any], *, suspended: bool = False
+) -> Answer:
+    """Ask for a decision only where a named trigger calls for one; else take the next step of open moves, if one is due.
+
+    While scheduling is `suspended` no decision and no step is taken, whatever changes; the condition says what waits.
+    """
     cause = trigger(view, clusters)
+    if suspended:
+        waits = None if cause is None and not (view.previous and view.previous.moves) else cause or "open moves"
+        return Answer(
+            error=ScheduleError("suspended", SUSPENDED, f"scheduling is suspended; what waits: {waits}")
+            if waits
+            else None
+        )
     if cause is None:
         return Answer(decision=proceed(view))
     outcome = schedule(view, clusters, assumed=assumed)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from federation.api.placement import ReplicaScheduling
 from federation.policy.facts import ClusterFacts
 from federation.schedule.divide.dynamic import AGGREGATED, DYNAMIC_WEIGHT, Room, assign_dynamic
-from federation.schedule.divide.static import divide_static, static_weights
+from federation.schedule.divide.static import divide_static, static_rules
 from federation.schedule.errors import no_clusters, unsupported_strategy
 
 DUPLICATED = "Duplicated"
@@ -22,6 +22,8 @@ class Candidate:
     score: int = 0
     free: int = 0
     has: int = 0
+    tier: int = 0
+    """0 in the affinity group itself, n in its n-th overflow tier."""
     closed: bool = False
     """It keeps what it has and takes nothing new: an untolerated taint, as that of a member that does not answer."""
 
@@ -47,10 +49,18 @@ def strategy_of(scheduling: ReplicaScheduling | None) -> str:
     return STATIC_WEIGHT
 
 
-def rank(candidates: Sequence[Candidate], *, tiers: Mapping[str, int] | None = None) -> list[Candidate]:
+def counts_room(scheduling: ReplicaScheduling | None) -> bool:
+    """Whether the strategy asks what is free: dynamic ones, and static weights that respect capacity."""
+    preference = scheduling.weight_preference if scheduling is not None else None
+    strategy = strategy_of(scheduling)
+    return strategy in (DYNAMIC_WEIGHT, AGGREGATED) or (
+        strategy == STATIC_WEIGHT and preference is not None and bool(preference.respect_capacity)
+    )
+
+
+def rank(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Best first: overflow tier, score, available, name (karmada.md 2.6.1)."""
-    known = tiers or {}
-    return sorted(candidates, key=lambda one: (known.get(one.name, 0), -one.score, -one.available, one.name))
+    return sorted(candidates, key=lambda one: (one.tier, -one.score, -one.available, one.name))
 
 
 def assign(
@@ -80,12 +90,27 @@ def assign(
     if strategy == DUPLICATED:
         return dict.fromkeys(names, replicas)
     if strategy == STATIC_WEIGHT:
-        preference = scheduling.weight_preference if scheduling is not None else None
-        weights = static_weights(
-            [candidate.facts for candidate in candidates], preference.static_weight_list if preference else None
-        )
-        shares = divide_static(replicas, weights, uid=uid)
+        shares = _static(replicas, candidates, scheduling, uid=uid)
     else:
         rooms = [Room(candidate.name, candidate.free) for candidate in candidates]
         shares = assign_dynamic(strategy, replicas, rooms, previous=previous, fresh=fresh, uid=uid)
     return {name: count for name, count in shares.items() if count}
+
+
+def _static(
+    replicas: int, candidates: Sequence[Candidate], scheduling: ReplicaScheduling | None, *, uid: str
+) -> dict[str, int]:
+    preference = scheduling.weight_preference if scheduling is not None else None
+    rules = static_rules(
+        [candidate.facts for candidate in candidates], preference.static_weight_list if preference else None
+    )
+    limits = {name: rule.max_replicas for name, rule in rules.items() if rule and rule.max_replicas is not None}
+    if preference is not None and preference.respect_capacity:
+        fits = {one.name: one.available for one in candidates if one.name in rules}
+        limits = {name: min(room, limits.get(name, room)) for name, room in fits.items()}
+    return divide_static(
+        replicas,
+        {name: rule.weight if rule else 1 for name, rule in rules.items()},
+        floors={name: rule.min_replicas for name, rule in rules.items() if rule and rule.min_replicas},
+        limits=limits, uid=uid,
+    )  # fmt: skip

@@ -1,8 +1,13 @@
-"""The shares of one binding: pinned ones first, closed clusters at most what they have, the rest by the strategy. Pure."""
+"""The shares of one binding: pinned ones first, closed clusters at most what they have, the rest by the strategy. Pure.
+
+Overflow tiers are filled in their order, each by the strategy, with what has room there (karmada.md 2.7.2). As the tiers before are
+filled first at every decision, overflow comes back by itself.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from federation.api.placement import ReplicaScheduling
 from federation.schedule.divide.assign import DUPLICATED, Candidate, assign
 from federation.schedule.errors import unschedulable
 from federation.schedule.snapshot import BindingView
@@ -44,11 +49,40 @@ def _pinned(binding: BindingView, candidates: Sequence[Candidate]) -> dict[str, 
 def _assign(
     binding: BindingView, replicas: int | None, candidates: Sequence[Candidate], strategy: str, fixed: Mapping[str, int]
 ) -> dict[str, int]:
-    return assign(
-        replicas,
-        [replace(one, free=0) if one.closed else one for one in candidates],
-        strategy=strategy,
-        scheduling=binding.placement.replica_scheduling,
-        previous={name: count for name, count in binding.targets.items() if name not in fixed},
-        uid=binding.key,
-    )
+    previous = {name: count for name, count in binding.targets.items() if name not in fixed}
+    able = [replace(one, free=0) if one.closed else one for one in candidates]
+    return assign_tiers(
+        replicas, able, strategy=strategy, scheduling=binding.placement.replica_scheduling, previous=previous,
+        fresh=binding.fresh, uid=binding.key,
+    )  # fmt: skip
+
+
+def assign_tiers(
+    replicas: int | None,
+    candidates: Sequence[Candidate],
+    *,
+    strategy: str,
+    scheduling: ReplicaScheduling | None = None,
+    previous: Mapping[str, int],
+    fresh: bool = False,
+    uid: str = "",
+) -> dict[str, int]:
+    """`assign` for candidates of several tiers. Raises ScheduleError; unschedulable when all tiers are full."""
+    if not replicas or not any(one.tier for one in candidates):
+        return assign(
+            replicas, candidates, strategy=strategy, scheduling=scheduling, previous=previous, fresh=fresh, uid=uid
+        )
+    shares: dict[str, int] = {}
+    left = replicas
+    for tier in sorted({one.tier for one in candidates}):
+        inside = [one for one in candidates if one.tier == tier]
+        part = min(left, sum(one.available for one in inside))
+        if part:
+            shares |= assign(
+                part, inside, strategy=strategy, scheduling=scheduling, previous=previous, fresh=fresh, uid=uid
+            )
+        left -= part
+    if left:
+        offer = ", ".join(f"{one.name} {one.available}" for one in candidates[:10])
+        raise unschedulable(f"{left} of {replicas} replicas fit in no tier; what fits: {offer}")
+    return shares

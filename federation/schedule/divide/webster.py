@@ -11,24 +11,38 @@ _FNV_OFFSET, _FNV_PRIME, _MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
 
 def webster(
-    seats: int, votes: Mapping[str, int], *, held: Mapping[str, int] | None = None, descending: bool = False
+    seats: int,
+    votes: Mapping[str, int],
+    *,
+    held: Mapping[str, int] | None = None,
+    limits: Mapping[str, int] | None = None,
+    descending: bool = False,
 ) -> dict[str, int]:
     """Hand out `seats` more seats on top of those `held`; every name of both mappings is in the answer, sorted.
 
-    Equal quotients: fewer seats first, then the name (ascending, or `descending`). Names without votes get none.
+    Equal quotients: fewer seats first, then the name (ascending, or `descending`). Names without votes get none. `limits`:
+    the most seats of a name in all; what all of them together cannot take is not handed out.
     """
+    most = limits or {}
     result = dict.fromkeys(votes, 0) | dict(held or {})
     rank = {name: place for place, name in enumerate(sorted(result, reverse=descending))}
     voters = {name: count for name, count in votes.items() if count > 0}
     if not held and voters:
-        seats -= _head_start(seats, voters, result)
-    heap = [_Claim(votes=count, seats=result[name], rank=rank[name], name=name) for name, count in voters.items()]
+        seats -= _head_start(seats, voters, most, result)
+    heap = [
+        _Claim(votes=count, seats=result[name], rank=rank[name], name=name)
+        for name, count in voters.items()
+        if result[name] < most.get(name, result[name] + 1)
+    ]
     heapq.heapify(heap)
     while seats > 0 and heap:
         first = heap[0]
         result[first.name] += 1
         first.seats += 1
-        heapq.heapreplace(heap, first)
+        if first.seats == most.get(first.name):
+            heapq.heappop(heap)
+        else:
+            heapq.heapreplace(heap, first)
         seats -= 1
     return dict(sorted(result.items()))
 
@@ -72,11 +86,12 @@ class _Claim:
         return (self.seats, self.rank) < (other.seats, other.rank)
 
 
-def _head_start(seats: int, votes: Mapping[str, int], result: dict[str, int]) -> int:
+def _head_start(seats: int, votes: Mapping[str, int], most: Mapping[str, int], result: dict[str, int]) -> int:
     """Hand out at once every seat whose quotient is above a bound that more than `seats` quotients cannot exceed.
 
     For the bound t = V / (2 * seats - n), with V the sum of the votes of n names, the seats with votes / (2s + 1) > t are
-    at most V / 2t + n / 2 = seats. What is left, about n seats, goes one by one: O(n log n) instead of O(seats log n).
+    at most V / 2t + n / 2 = seats. What is left, about n seats, goes one by one: O(n log n) instead of O(seats log n); what a
+    limit cuts off goes one by one as well.
     """
     total = sum(votes.values())
     share = 2 * seats - len(votes)
@@ -84,6 +99,7 @@ def _head_start(seats: int, votes: Mapping[str, int], result: dict[str, int]) ->
         return 0
     given = 0
     for name, count in votes.items():
-        result[name] = max(0, -((total - count * share) // (2 * total)))
+        natural = max(0, -((total - count * share) // (2 * total)))
+        result[name] = min(natural, most.get(name, natural))
         given += result[name]
     return given

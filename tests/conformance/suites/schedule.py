@@ -8,9 +8,11 @@ from federation.api.cluster import ResourceSummary
 from federation.api.placement import Placement, StaticClusterWeight, Taint
 from federation.capacity.summary import fit
 from federation.policy.facts import ClusterFacts
+from federation.schedule.affinity import start_index
 from federation.schedule.condition import scheduled_condition
 from federation.schedule.divide.assign import Candidate, assign, rank
 from federation.schedule.divide.dynamic import Room, assign_dynamic, divide_step
+from federation.schedule.divide.shares import assign_tiers
 from federation.schedule.divide.static import divide_static, static_weights
 from federation.schedule.divide.webster import divide_by_weight, spread_by_current, webster
 from federation.schedule.errors import ScheduleError, no_clusters, unschedulable
@@ -89,19 +91,22 @@ _STRATEGIES = {None: "Duplicated", "StaticDefault": "StaticWeight"}
 
 def _assign_replicas(_suite: Suite, case: Case) -> Case | None:
     given = case["in"]
-    if given.get("overflow") or given.get("gate_multi_template"):
+    if given.get("gate_multi_template"):
         return None
     previous = given.get("previous") or {}
     candidates = [
-        Candidate(_facts(one["name"]), free=one.get("allocatable", 0), has=previous.get(one["name"], 0))
+        Candidate(
+            _facts(one["name"]), free=one.get("allocatable", 0), has=previous.get(one["name"], 0),
+            tier=one.get("tier", 0) if given.get("overflow") else 0,
+        )
         for one in given["clusters"]
-    ]
+    ]  # fmt: skip
     workload = given["replicas"] > 0 or given.get("has_requirements")
     strategy = _STRATEGIES.get(given.get("strategy"), given.get("strategy"))
 
     def work() -> Case:
         replicas = given["replicas"] if workload else None
-        shares = assign(replicas, candidates, strategy=strategy, previous=previous)
+        shares = assign_tiers(replicas, candidates, strategy=strategy, previous=previous)
         return {"clusters": [{"name": name, "replicas": count} for name, count in shares.items()]}
 
     return _answer(work)
@@ -119,12 +124,16 @@ def _cluster_sort(_suite: Suite, case: Case) -> Case:
     given = case["in"]
     candidates = [
         Candidate(
-            _facts(one["name"]), score=one["score"], free=one["available"] if given.get("use_available", True) else 0
+            _facts(one["name"]), score=one["score"], free=one["available"] if given.get("use_available", True) else 0,
+            tier=one.get("overflow") or 0,
         )
         for one in given["clusters"]
-    ]
-    tiers = {one["name"]: one.get("overflow") or 0 for one in given["clusters"]}
-    return {"order": [one.name for one in rank(candidates, tiers=tiers)]}
+    ]  # fmt: skip
+    return {"order": [one.name for one in rank(candidates)]}
+
+
+def _affinity_start_index(_suite: Suite, case: Case) -> Case:
+    return {"index": start_index(case["in"]["terms"], case["in"]["observed"])}
 
 
 def _placement(given: Case | None) -> Placement | None:
@@ -220,6 +229,7 @@ SUITES: dict[str, Callable[[Suite, Case], Any]] = {
     "duplicated": _duplicated,
     "assign_replicas": _assign_replicas,
     "cluster_sort": _cluster_sort,
+    "affinity_start_index": _affinity_start_index,
     "placement_changed": _placement_changed,
     "schedule_condition": _schedule_condition,
     "filter_plugins": _filter_plugins,

@@ -1,0 +1,98 @@
+"""One attempt: filter, score, rank, divide, for the affinity group that the binding's view names. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from federation.capacity.summary import fit
+from federation.interpret.requirements import Requirements
+from federation.schedule.affinity import group_in_force
+from federation.schedule.divide.assign import Candidate, counts_room, rank, strategy_of
+from federation.schedule.divide.shares import divide
+from federation.schedule.errors import ScheduleError, no_clusters
+from federation.schedule.plugins import Refusal, filters, scores
+from federation.schedule.plugins.taint_toleration.filter import first_untolerated
+from federation.schedule.snapshot import BindingView, ClusterView
+
+Assumed = Mapping[str, Sequence[tuple[Requirements | None, int]]]
+"""By cluster: what was decided for other bindings and cannot be in the cluster's summary yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Shares by cluster, or the error; who was refused; what else is worth knowing."""
+
+    binding: BindingView
+    strategy: str
+    refusals: Mapping[str, Refusal]
+    shares: Mapping[str, int] = field(default_factory=dict)
+    error: ScheduleError | None = None
+    notes: Sequence[str] = ()
+
+
+def attempt(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assumed) -> Attempt:
+    """Try to place the binding inside one affinity group; never raises ScheduleError."""
+    refusals: dict[str, Refusal] = {}
+    fitting: list[ClusterView] = []
+    for cluster in clusters:
+        refusal = refuse(binding, cluster)
+        if refusal is None:
+            fitting.append(cluster)
+        else:
+            refusals[cluster.name] = refusal
+    strategy = strategy_of(binding.placement.replica_scheduling)
+    try:
+        if not fitting:
+            raise no_clusters(_unfit(len(clusters), refusals))
+        shares = divide(binding, rank(_candidates(binding, fitting, assumed)), strategy=strategy)
+    except ScheduleError as error:
+        return Attempt(binding=binding, strategy=strategy, refusals=refusals, error=error)
+    return Attempt(binding=binding, strategy=strategy, refusals=refusals, shares=shares)
+
+
+def refuse(binding: BindingView, cluster: ClusterView) -> Refusal | None:
+    """The first refusal of the filters, or None."""
+    if cluster.deleting:
+        return Refusal("ClusterLeaving", cluster.name, "cluster(s) is leaving", "the Cluster is being deleted")
+    for plugin in filters():
+        refusal = plugin.refuse(binding, cluster)
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def free(binding: BindingView, cluster: ClusterView, assumed: Assumed) -> int:
+    """Replicas that fit into a cluster next to what it runs and what is on its way there."""
+    requests = binding.requirements.resource_request if binding.requirements is not None else None
+    in_flight = [
+        (other.resource_request if other is not None else None, count) for other, count in assumed.get(cluster.name, ())
+    ]
+    return fit(cluster.summary, requests, assumed=in_flight)
+
+
+def _candidates(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assumed) -> list[Candidate]:
+    """Scored candidates; what is free is counted only where it is asked for."""
+    has = binding.targets
+    group = group_in_force(binding.placement, binding.observed)
+    counts = binding.replicas is not None and (
+        len(group.tiers) > 1 or counts_room(binding.placement.replica_scheduling)
+    )
+    return [
+        Candidate(
+            facts=cluster.facts,
+            score=sum(plugin.score(binding, cluster) for plugin in scores()),
+            free=free(binding, cluster, assumed) if counts else 0,
+            has=has.get(cluster.name, 0),
+            tier=group.tier_of(cluster.facts) or 0 if len(group.tiers) > 1 else 0,
+            closed=first_untolerated(cluster.taints, binding.placement.cluster_tolerations or ()) is not None,
+        )
+        for cluster in clusters
+    ]
+
+
+def _unfit(total: int, refusals: Mapping[str, Refusal]) -> str:
+    """`0/3 clusters are available: 2 cluster(s) had untolerated taint, ...` (karmada.md 2.4.3)."""
+    counts: dict[str, int] = {}
+    for refusal in refusals.values():
+        counts[refusal.reason] = counts.get(refusal.reason, 0) + 1
+    reasons = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
+    return f"0/{total} clusters are available: {reasons or 'no cluster has joined'}"
