@@ -35,6 +35,7 @@ from federation.hub.history import History
 from federation.hub.install import CrdsMissing, install_crds
 from federation.hub.kinds import Kinds
 from federation.hub.ownership import Ownership
+from federation.hub.rebalance.controller import Rebalances
 from federation.hub.record import hub_identity
 from federation.hub.schedule.controller import Schedule
 from federation.hub.settings import Settings
@@ -103,7 +104,10 @@ class HubProcess:
         )  # fmt: skip
         clusters = Clusters(caches, fleet, self.settings)
         history = History(caches, fleet, revision=lambda: ownership.revision)
-        leading = Detect(caches, self.settings), Schedule(caches, fleet, self.settings), Collect(caches, self.settings)
+        leading = (
+            Detect(caches, self.settings), Schedule(caches, fleet, self.settings), Collect(caches, self.settings),
+            Rebalances(caches),
+        )  # fmt: skip
         operator_stop = threading.Event()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run()) for run in (caches.run, kinds.run, fleet.run, clusters.run)]

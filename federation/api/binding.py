@@ -40,7 +40,7 @@ class Pin(Model):
 
 
 class BindingSpec(Model):
-    """References and options as resolved. Written by detect; `scale` by the replica arbiter, `pin` by fedctl."""
+    """References and options as resolved. Written by detect; `scale` by the replica arbiter, `rebalance` by its controller, `pin` by fedctl."""
 
     resource: ObjectReference = Field(description="The template.", json_schema_extra=_ATOMIC_MAP)
     policy: PolicyReference | None = Field(default=None, description="The policy.", json_schema_extra=_ATOMIC_MAP)
@@ -50,6 +50,7 @@ class BindingSpec(Model):
     conflict_resolution: Word | None = Field(default=None, description="Overwrite, or absent.")
     preserve_resources_on_deletion: bool | None = Field(default=None, description="Keep copies when the template goes.")
     suspension: Suspension | None = Field(default=None, description="Stop sending.", json_schema_extra=_ATOMIC_MAP)
+    rebalance: Word | None = Field(default=None, description="The last Rebalance that asked for fresh scheduling.")
     pin: Pin | None = Field(default=None, description="Shares set by hand (fedctl pin).", json_schema_extra=_ATOMIC_MAP)
 
 

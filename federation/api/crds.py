@@ -10,9 +10,10 @@ from federation.api.cluster import Cluster, ClusterCapacity
 from federation.api.meta import GROUP, SCHEMA_VERSION_ANNOTATION, VERSION, Kind, Manifest
 from federation.api.override import ClusterOverridePolicy, OverridePolicy
 from federation.api.propagation import ClusterPropagationPolicy, PropagationPolicy
+from federation.api.rebalance import Rebalance
 from federation.api.schema import structural
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Grows with every change of a schema; an older process never replaces a newer one's CRDs."""
 
 KINDS: tuple[type[Kind], ...] = (
@@ -24,6 +25,7 @@ KINDS: tuple[type[Kind], ...] = (
     ClusterOverridePolicy,
     ResourceBinding,
     ClusterResourceBinding,
+    Rebalance,
 )
 
 _HEADER = "# Made by `make crds` from federation/api; do not edit.\n"

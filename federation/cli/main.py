@@ -12,6 +12,7 @@ from federation.cli.get import get_application, get_bindings, get_clusters
 from federation.cli.held import get_held
 from federation.cli.pin import pin as pin_shares
 from federation.cli.pin import seconds_of, shares_of
+from federation.cli.rebalance import rebalance as ask_rebalance
 from federation.cli.recovery import hub as hub_group
 from federation.cli.recovery import orphans, uninstall
 from federation.cli.render import render_for
@@ -193,6 +194,24 @@ async def pin(
     hub = connect(options)
     place = namespace or default_namespace(options)
     await closing(hub, pin_shares(hub, what, place, shares=chosen, lasts=seconds))
+
+
+@main.command()
+@click.argument("what", metavar="KIND/NAME...", nargs=-1, required=True)
+@click.option("--for", "lives", default=3600, show_default=True, help="Seconds that the Rebalance stays once finished.")
+@click.option("--wait", "patience", default=30.0, show_default=True, help="Seconds to wait for the answer.")
+@namespace_option
+@output_option
+@hub_options
+@run
+async def rebalance(
+    options: Options, what: tuple[str, ...], *, lives: int, patience: float, namespace: str | None, output: str
+) -> None:
+    """Schedule workloads as if nothing were placed: fedctl rebalance deploy/web."""
+    hub = connect(options)
+    place = namespace or default_namespace(options)
+    if not await closing(hub, ask_rebalance(hub, what, place, lives=lives, patience=patience, output=output)):
+        sys.exit(1)
 
 
 @main.command()

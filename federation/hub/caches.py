@@ -24,6 +24,7 @@ from federation.kube.resource import (
     NAMESPACES,
     OVERRIDE_POLICIES,
     PROPAGATION_POLICIES,
+    REBALANCES,
     RESOURCE_BINDINGS,
     SECRETS,
     Resource,
@@ -72,6 +73,7 @@ class HubCaches:
         self.cluster_overrides = self._watches.want(CLUSTER_OVERRIDE_POLICIES)
         self.bindings = self._watches.want(RESOURCE_BINDINGS)
         self.cluster_bindings = self._watches.want(CLUSTER_RESOURCE_BINDINGS)
+        self.rebalances = self._watches.want(REBALANCES)
         self.namespaces = self._watches.want(NAMESPACES, metadata_only=True)
         self.secrets = self._watches.want(SECRETS, namespace=SYSTEM_NAMESPACE)
         self.config_maps = self._watches.want(CONFIG_MAPS, namespace=SYSTEM_NAMESPACE)

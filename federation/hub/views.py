@@ -4,7 +4,6 @@ One conversion for both is what makes the explanation agree with the decision.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -12,6 +11,7 @@ import orjson
 from federation.api.binding import Decision
 from federation.api.cluster import ResourceSummary
 from federation.api.meta import LEAVE_ANNOTATION, Manifest, parse_lenient
+from federation.api.moments import seconds_of
 from federation.api.override import OverrideSpec
 from federation.api.placement import Placement, Taint
 from federation.api.propagation import PropagationSpec
@@ -20,6 +20,7 @@ from federation.policy.claim import PolicyFacts
 from federation.policy.facts import ClusterFacts, ObjectFacts
 from federation.policy.override import OverrideFacts
 from federation.schedule.snapshot import BindingView, ClusterView
+from federation.schedule.triggers import rebalanced
 
 
 def cluster_facts(manifest: Manifest) -> ClusterFacts:
@@ -164,7 +165,7 @@ def binding_view(
     ended by then are left out; None leaves none out.
     """
     spec, metadata = binding["spec"], binding["metadata"]
-    scale, previous = spec.get("scale"), decision_of(binding)
+    scale, previous, asked = spec.get("scale"), decision_of(binding), spec.get("rebalance") or ""
     return BindingView(
         key=f"{metadata.get('namespace') or ''}/{metadata['name']}",
         uid=template["metadata"]["uid"],
@@ -177,6 +178,8 @@ def binding_view(
         previous=previous,
         held=held or {},
         observed=previous.affinity if previous is not None else "",
+        rebalance=asked,
+        fresh=previous is not None and asked > rebalanced(previous),
         pin=pin_of(binding, now=now),
         surge=surge_of(template),
         lines=lines_of(binding),
@@ -192,8 +195,5 @@ def pin_of(binding: Manifest, *, now: float | None) -> Mapping[str, int]:
 
 def pin_left(binding: Manifest, *, now: float) -> float | None:
     """Seconds until the pin ends; None where there is none, or none that ends."""
-    until = (binding["spec"].get("pin") or {}).get("until")
-    try:
-        return datetime.fromisoformat(until).timestamp() - now if until else None
-    except ValueError:
-        return None
+    until = seconds_of((binding["spec"].get("pin") or {}).get("until"))
+    return until - now if until is not None else None

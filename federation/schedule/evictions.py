@@ -5,8 +5,8 @@ seconds holds for as long as it stays unknown: what is unknown moves nothing.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 
+from federation.api.moments import seconds_of
 from federation.api.placement import Taint, Toleration
 from federation.schedule.plugins.taint_toleration.filter import tolerates
 from federation.schedule.snapshot import BindingView, ClusterView
@@ -38,15 +38,8 @@ def _left(taint: Taint, tolerations: Sequence[Toleration], now: float) -> float 
         return 0.0
     if any(one.toleration_seconds is None for one in matching):
         return None
-    added = _seconds(taint.time_added)
+    added = seconds_of(taint.time_added)
     if added is None:
         return None
     # The shortest one counts, as in Kubernetes.
     return added + min(one.toleration_seconds or 0 for one in matching) - now
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return datetime.fromisoformat(text).timestamp() if text else None
-    except ValueError:
-        return None

@@ -53,6 +53,8 @@ class BindingView:
     """What the members hold while there is no decision: it counts as the previous result (I21)."""
     observed: str = ""
     """Name of the affinity group in use, where the placement has several."""
+    rebalance: str = ""
+    """The last request for fresh scheduling (a Rebalance); the decision that answers it records it."""
     fresh: bool = False
     """Divide anew as if nothing were placed: somebody asked for it (karmada.md 2.7.5). Moves make before they break as ever."""
     returning: bool = False

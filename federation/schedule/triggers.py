@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from federation.api.binding import Decision
 from federation.api.placement import Placement
 from federation.schedule.affinity import group_in_force
 from federation.schedule.divide.assign import DUPLICATED, strategy_of
@@ -64,6 +65,11 @@ def trigger(binding: BindingView, clusters: Sequence[ClusterView]) -> Trigger | 
     return None
 
 
+def rebalanced(decision: Decision) -> str:
+    """The request for fresh scheduling that a decision answered last; empty without one."""
+    return str(orjson.loads(decision.inputs).get("rebalance") or "") if decision.inputs else ""
+
+
 def placement_changed(placement: Placement, applied: Placement | None, *, observed: str = "") -> bool:
     """Whether an edit of the placement asks for scheduling (karmada.md 2.3.3 a).
 
@@ -83,6 +89,8 @@ def _placement_differs(new: dict[str, Any], old: dict[str, Any], *, observed: st
 
 def _inputs(binding: BindingView) -> dict[str, Any]:
     inputs: dict[str, Any] = {"pin": dict(binding.pin)} if binding.pin else {}
+    if binding.rebalance:
+        inputs["rebalance"] = binding.rebalance
     return inputs | {
         "placement": _canonical(binding.placement),
         "replicas": binding.replicas,
@@ -98,6 +106,7 @@ def _changed_input(recorded: dict[str, Any], now: dict[str, Any], *, observed: s
         ("placement", Trigger.PLACEMENT_CHANGED),
         ("replicas", Trigger.REPLICAS_CHANGED),
         ("requirements", Trigger.REQUIREMENTS_CHANGED),
+        ("rebalance", Trigger.REBALANCE_REQUESTED),
     ):
         if recorded.get(key) == now.get(key):
             continue

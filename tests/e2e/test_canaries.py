@@ -19,7 +19,7 @@ VALUE = "canary-value-6f1d0c"
 TOKEN = "canary-token-9a2b7e"
 PROXY = "canary-proxy-3c4d5e"
 CANARIES = (VALUE, TOKEN, PROXY)
-OUR_KINDS = ("clusters.federation.dev", "clustercapacities", "pp", "cpp", "op", "cop", "rb", "crb")
+OUR_KINDS = ("clusters.federation.dev", "clustercapacities", "pp", "cpp", "op", "cop", "rb", "crb", "rebalances")
 
 
 def forms(text: str) -> set[str]:

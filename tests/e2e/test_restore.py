@@ -21,7 +21,7 @@ PLACE = "shop"
 MARK = "federation.dev/mark"
 KINDS = (
     "clusters", "clustercapacities", "propagationpolicies", "clusterpropagationpolicies", "overridepolicies",
-    "clusteroverridepolicies", "resourcebindings", "clusterresourcebindings",
+    "clusteroverridepolicies", "resourcebindings", "clusterresourcebindings", "rebalances",
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from federation.hub.fleet import Fleet
 from federation.hub.history import History
 from federation.hub.install import install_crds
 from federation.hub.kinds import Kinds
+from federation.hub.rebalance.controller import Rebalances
 from federation.hub.record import hub_identity
 from federation.hub.schedule.controller import Schedule
 from federation.hub.settings import Settings
@@ -165,7 +166,7 @@ class Federation:
         fleet = Fleet(caches, self.settings, connect=self.connect)
         history = History(caches, fleet, patience=self.patience, period=0.05)
         runs = [
-            history.run, Detect(caches, self.settings).run, Schedule(caches, fleet, self.settings).run,
+            history.run, Detect(caches, self.settings).run, Schedule(caches, fleet, self.settings).run, Rebalances(caches).run,
             Execute(caches, fleet, self.settings, history).run, Collect(caches, self.settings).run,
             Clusters(caches, fleet, self.settings).run,
         ]  # fmt: skip

@@ -6,9 +6,9 @@ Nothing here is truth: after a restart the summaries are seconds old at most and
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from federation.api.binding import Decision
+from federation.api.moments import seconds_of
 from federation.hub.caches import BindingKey
 from federation.interpret.requirements import Requirements
 from federation.schedule.snapshot import BindingView, ClusterView
@@ -59,17 +59,10 @@ class Assumed:
             shares = self._shares.get(cluster.facts.name)
             if not shares:
                 continue
-            observed = _seconds(cluster.summary.observed_at) if cluster.summary is not None else 0.0
+            observed = (seconds_of(cluster.summary.observed_at) if cluster.summary is not None else None) or 0.0
             for key in [key for key, share in shares.items() if observed > share.since + SETTLING]:
                 del shares[key]
             result[cluster.facts.name] = [
                 (share.requirements, share.replicas) for key, share in shares.items() if key != apart_from
             ]
         return result
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp() if text else 0.0
-    except ValueError:
-        return 0.0

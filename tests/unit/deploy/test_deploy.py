@@ -78,6 +78,7 @@ def test_the_hub_process_deletes_our_own_objects_only() -> None:
     }  # fmt: skip
     assert deletes == {
         ("ClusterRole", GROUP, "resourcebindings"), ("ClusterRole", GROUP, "clusterresourcebindings"),
+            ("ClusterRole", GROUP, "rebalances"),
         ("Role", "", "secrets"), ("Role", "apps", "deployments"), ("Role", "coordination.k8s.io", "leases"),
     }  # fmt: skip
     (deployments,) = [

@@ -1,0 +1,94 @@
+"""Follows Rebalances and the bindings that they name: asks, waits, reports, and removes what is past its time to live."""
+
+import time
+
+from federation.api.moments import seconds_of
+from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.rebalance.decide import binding_keys, plan, token_of
+from federation.kube.errors import Conflict, Invalid, NotFound
+from federation.kube.queue import WorkQueue
+from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, REBALANCES, RESOURCE_BINDINGS
+from federation.kube.store import Change
+from federation.kube.workers import run_workers
+
+QUIET = 0.5
+"""Seconds to wait after a change of a binding: many workloads are answered with few writes."""
+
+
+class Rebalances:
+    """The rebalance controller."""
+
+    def __init__(self, caches: HubCaches) -> None:
+        self._caches = caches
+        self._queue: WorkQueue[str] = WorkQueue()
+
+    async def run(self) -> None:
+        """Reconcile until cancelled."""
+        caches = self._caches
+        await caches.synced()
+        caches.rebalances.subscribe(self._rebalance_changed)
+        for store in (caches.bindings, caches.cluster_bindings):
+            store.subscribe(self._binding_changed)
+        await run_workers(self._queue, self._reconcile, workers=2, name="rebalance")
+
+    def _rebalance_changed(self, change: Change) -> None:
+        if change.new is not None and not change.new.deleting:
+            self._queue.add(change.new.name)
+
+    def _binding_changed(self, change: Change) -> None:
+        entry = change.new or change.old
+        if entry is None:
+            return
+        for rebalance in self._caches.rebalances.values():
+            manifest = rebalance.manifest()
+            finished = (manifest.get("status") or {}).get("finishTime")
+            if not finished and (entry.namespace, entry.name) in binding_keys(manifest):
+                self._queue.add_after(rebalance.name, QUIET)
+
+    async def _reconcile(self, name: str) -> float | None:
+        found = self._caches.rebalances.get("", name)
+        if found is None or found.deleting:
+            return None
+        rebalance, now = found.manifest(), time.time()
+        keys = binding_keys(rebalance)
+        bindings = {key: entry.manifest() for key in keys if (entry := self._caches.binding(key)) is not None}
+        outcome = plan(rebalance, bindings, now=now)
+        for key in outcome.ask:
+            await self._ask(key, bindings[key]["metadata"]["uid"], token_of(rebalance))
+        if outcome.status != (rebalance.get("status") or {}):
+            test = {"op": "test", "path": "/metadata/uid", "value": found.uid}
+            write = {"op": "add", "path": "/status", "value": outcome.status}
+            try:
+                written = await self._caches.client.json_patch(
+                    REBALANCES, name, None, [test, write], subresource="status"
+                )
+            except (Conflict, Invalid, NotFound):
+                return QUIET
+            self._caches.rebalances.learn(written)
+        return await self._end(found.uid, name, outcome.ends_in, outcome.status.get("finishTime"), now=now)
+
+    async def _ask(self, key: BindingKey, uid: str, token: str) -> None:
+        resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
+        operations = [
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/spec/rebalance", "value": token},
+        ]
+        try:
+            written = await self._caches.client.json_patch(resource, key[1], key[0] or None, operations)
+        except (Conflict, Invalid, NotFound):
+            return  # made anew meanwhile: its event brings us back
+        self._caches.binding_store(key).learn(written)
+
+    async def _end(self, uid: str, name: str, lives: float | None, finished: str | None, *, now: float) -> float | None:
+        """Remove a Rebalance whose time to live is over; else seconds until then."""
+        since = seconds_of(finished)
+        if lives is None or since is None:
+            return None
+        left = since + lives - now
+        if left > 0:
+            return left
+        try:
+            await self._caches.client.delete(REBALANCES, name, uid=uid)
+        except (Conflict, NotFound):
+            return None
+        return None

@@ -1,0 +1,192 @@
+"""Affinity groups, overflow, suspension of scheduling and Rebalances end to end, in process."""
+
+from dataclasses import replace
+from typing import Any
+
+from federation.api.meta import Manifest
+from federation.kube.errors import NotFound
+from federation.kube.resource import CLUSTERS, PROPAGATION_POLICIES, REBALANCES
+from tests.e2e.manifests import API, deployment, dynamic, on, policy, selector, weights
+from tests.integration.federation import PLACE, Federation, always, eventually, federation
+
+
+def term(name: str, cluster: str) -> Manifest:
+    return {"affinityName": name, "labelSelector": {"matchLabels": {"name": cluster}}}
+
+
+def web(placement: Manifest, **spec: Any) -> Manifest:
+    return policy("web", PLACE, selector(name="web"), placement=placement, **spec)
+
+
+PRIMARY_BACKUP: Manifest = {"clusterAffinities": [term("primary", "member1"), term("backup", "member2")]}
+
+
+async def named(fed: Federation, cluster: str, label: str | None) -> None:
+    await fed.client.merge_patch(CLUSTERS, cluster, None, {"metadata": {"labels": {"name": label}}})
+
+
+async def at(fed: Federation, **shares: int) -> None:
+    await eventually(lambda: fed.replicas("web") == shares and fed.settled("Deployment", "web"))
+
+
+async def test_a_workload_falls_to_the_next_affinity_group_and_returns_after_a_quiet_period() -> None:
+    async with federation() as fed:
+        fed.settings = replace(fed.settings, return_period=0.6)
+        await fed.kill()
+        await fed.start()
+        await fed.apply(web(PRIMARY_BACKUP | weights(member1=1, member2=1)), deployment("web", PLACE, 2))
+        await at(fed, member1=2)
+        assert fed.decision("Deployment", "web")["affinity"] == "primary"
+        await named(fed, "member1", None)
+        await at(fed, member2=2)
+        decision = fed.decision("Deployment", "web")
+        assert decision["affinity"] == "backup"
+        assert decision["notes"][0].startswith("affinity group primary was passed over")
+        await named(fed, "member1", "member1")
+        await always(lambda: fed.replicas("web") == {"member2": 2}, seconds=0.3)
+        await at(fed, member1=2)
+        decision = fed.decision("Deployment", "web")
+        assert (decision["affinity"], decision["notes"]) == ("primary", [])
+
+
+async def test_a_group_that_comes_and_goes_takes_nothing_back() -> None:
+    async with federation() as fed:
+        fed.settings = replace(fed.settings, return_period=0.5)
+        await fed.kill()
+        await fed.start()
+        await named(fed, "member1", None)
+        await fed.apply(web(PRIMARY_BACKUP), deployment("web", PLACE, 2))
+        await at(fed, member2=2)
+        for _ in range(5):
+            await named(fed, "member1", "member1")
+            await always(lambda: fed.replicas("web") == {"member2": 2}, seconds=0.25)
+            await named(fed, "member1", None)
+            await always(lambda: fed.replicas("web") == {"member2": 2}, seconds=0.02)
+
+
+async def test_overflow_takes_what_the_group_has_no_room_for_and_gives_it_back_when_it_shrinks() -> None:
+    async with federation() as fed:
+        own = {
+            **term("own", "member1"),
+            "overflowAffinities": [{"affinityName": "more", **on("member2")["clusterAffinity"]}],
+        }
+        await fed.apply(web({"clusterAffinities": [own], **dynamic()}))
+        await fed.apply(deployment("web", PLACE, 3, resources={"requests": {"cpu": "16"}}))
+        await at(fed, member1=3)
+        # A sandbox member has no pods, so its 64 CPUs stay free: room for 4 more beside the 3 that it has.
+        await fed.scale("web", 9)
+        await at(fed, member1=7, member2=2)
+        await fed.scale("web", 3)
+        await at(fed, member1=3)
+
+
+async def suspended(fed: Federation, suspension: Manifest | None) -> None:
+    await fed.client.merge_patch(PROPAGATION_POLICIES, "web", PLACE, {"spec": {"suspension": suspension}})
+    await eventually(lambda: (fed.binding("Deployment", "web") or {})["spec"].get("suspension") == suspension)
+
+
+async def test_while_scheduling_is_suspended_nothing_is_decided_and_the_condition_says_what_waits() -> None:
+    async with federation() as fed:
+        placement = on("member1", "member2") | weights(member1=1, member2=1)
+        await fed.apply(web(placement, suspension={"scheduling": True}), deployment("web", PLACE, 2))
+        scheduled = await eventually(
+            lambda: (found := fed.condition("Deployment", "web", "Scheduled")).get("status") == "False" and found
+        )
+        assert (scheduled["reason"], "Created" in scheduled["message"]) == ("Suspended", True)
+        await always(lambda: fed.replicas("web") == {}, seconds=0.2)
+        await suspended(fed, None)
+        await at(fed, member1=1, member2=1)
+        await suspended(fed, {"scheduling": True})
+        await fed.scale("web", 6)
+        scheduled = await eventually(
+            lambda: (found := fed.condition("Deployment", "web", "Scheduled")).get("reason") == "Suspended" and found
+        )
+        assert "ReplicasChanged" in scheduled["message"]
+        await fed.leave("member2")  # suspended means: also when clusters change
+        await always(lambda: fed.replicas("web") == {"member1": 1, "member2": 1}, seconds=0.2)
+
+
+def rebalance(name: str, *workloads: str, **spec: Any) -> Manifest:
+    listed = [{"apiVersion": "apps/v1", "kind": "Deployment", "namespace": PLACE, "name": one} for one in workloads]
+    return {"apiVersion": API, "kind": "Rebalance", "metadata": {"name": name}, "spec": {"workloads": listed, **spec}}
+
+
+async def finished(fed: Federation, name: str) -> Manifest:
+    """Its status once it is finished."""
+    while True:
+        status: Manifest = (await fed.client.get(REBALANCES, name)).get("status") or {}
+        if status.get("finishTime"):
+            return status
+        await always(lambda: True, seconds=0.02)
+
+
+async def drifted(fed: Federation) -> None:
+    """Four replicas on member1 alone, although member2 has as much room since."""
+    await fed.apply(web(on("member1") | dynamic()), deployment("web", PLACE, 4))
+    await at(fed, member1=4)
+    await fed.apply(web(on("member1", "member2") | dynamic()))
+    await eventually(lambda: fed.decision("Deployment", "web").get("trigger") == "PlacementChanged")
+    await at(fed, member1=4)
+
+
+async def test_a_rebalance_divides_anew_and_says_what_became_of_each_workload() -> None:
+    async with federation() as fed:
+        await drifted(fed)
+        await fed.client.create(REBALANCES, rebalance("now", "web", "absent"))
+        await at(fed, member1=2, member2=2)
+        status = await finished(fed, "now")
+        web_result, absent = status["observedWorkloads"]
+        assert (web_result["result"], absent["result"]) == ("Successful", "Failed")
+        assert absent["reason"] == "ReferencedBindingNotFound"
+        assert status["conditions"][0]["reason"] == "Failed"
+        triggers = fed.decision("Deployment", "web")["trigger"]
+        assert triggers == "RebalanceRequested"
+
+
+async def test_a_rebalance_acts_once_and_a_restart_does_not_repeat_it() -> None:
+    async with federation() as fed:
+        await drifted(fed)
+        await fed.client.create(REBALANCES, rebalance("now", "web"))
+        await at(fed, member1=2, member2=2)
+        await finished(fed, "now")
+        epoch = fed.decision("Deployment", "web")["epoch"]
+        await fed.kill()
+        await fed.start()
+        await fed.quiet()
+        assert fed.decision("Deployment", "web")["epoch"] == epoch
+
+
+async def test_a_workload_that_fits_nowhere_is_answered_once_it_does() -> None:
+    async with federation() as fed:
+        await drifted(fed)
+        for name in ("member1", "member2"):
+            await named(fed, name, None)
+        await fed.apply(web({"clusterAffinity": {"labelSelector": {"matchLabels": {"name": "member2"}}}, **dynamic()}))
+        await eventually(lambda: fed.condition("Deployment", "web", "Scheduled").get("status") == "False")
+        await fed.client.create(REBALANCES, rebalance("now", "web"))
+        await always(lambda: True, seconds=0.8)
+        status: Manifest = (await fed.client.get(REBALANCES, "now"))["status"]
+        assert status["observedWorkloads"][0]["reason"] == "NoSuccessor"
+        assert "finishTime" not in status
+        await named(fed, "member2", "member2")
+        assert (await finished(fed, "now"))["observedWorkloads"][0]["result"] == "Successful"
+
+
+async def test_a_finished_rebalance_is_removed_when_its_time_to_live_is_over() -> None:
+    async with federation() as fed:
+        await drifted(fed)
+        await fed.client.create(REBALANCES, rebalance("now", "web", ttlSecondsAfterFinished=1))
+        await finished(fed, "now")
+
+        async def is_gone() -> bool:
+            try:
+                await fed.client.get(REBALANCES, "now")
+            except NotFound:
+                return True
+            return False
+
+        for _ in range(150):
+            if await is_gone():
+                return
+            await always(lambda: True, seconds=0.02)
+        raise AssertionError("it is still there")
