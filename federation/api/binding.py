@@ -39,6 +39,19 @@ class Pin(Model):
     until: Time | None = Field(default=None, description="When it ends; absent: until it is cleared.")
 
 
+class WorkloadAffinityGroups(Model):
+    """Groups that the template belongs to, as `key=value` of its labels, from the placement's workloadAffinity."""
+
+    affinity_group: Text | None = Field(default=None, description="Placed with the others of this group.")
+    anti_affinity_group: Text | None = Field(default=None, description="Placed apart from the others of this group.")
+
+
+class BindingPriority(Model):
+    """Where the binding stands in the scheduling queue."""
+
+    priority: int = Field(default=0, description="Value of the PriorityClass that the policy names; higher goes first.")
+
+
 class BindingSpec(Model):
     """References and options as resolved. Written by detect; `scale` by the replica arbiter, `rebalance` by its controller, `pin` by fedctl."""
 
@@ -50,6 +63,12 @@ class BindingSpec(Model):
     conflict_resolution: Word | None = Field(default=None, description="Overwrite, or absent.")
     preserve_resources_on_deletion: bool | None = Field(default=None, description="Keep copies when the template goes.")
     suspension: Suspension | None = Field(default=None, description="Stop sending.", json_schema_extra=_ATOMIC_MAP)
+    workload_affinity_groups: WorkloadAffinityGroups | None = Field(
+        default=None, description="Workloads to be with or apart from.", json_schema_extra=_ATOMIC_MAP
+    )
+    schedule_priority: BindingPriority | None = Field(
+        default=None, description="Priority in the scheduling queue.", json_schema_extra=_ATOMIC_MAP
+    )
     rebalance: Word | None = Field(default=None, description="The last Rebalance that asked for fresh scheduling.")
     pin: Pin | None = Field(default=None, description="Shares set by hand (fedctl pin).", json_schema_extra=_ATOMIC_MAP)
 

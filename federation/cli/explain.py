@@ -13,7 +13,7 @@ from federation.api.placement import Placement
 from federation.cli.output import console, show, table
 from federation.cli.picture import Picture, take
 from federation.hub.policies import judge
-from federation.hub.views import binding_view, cluster_view, condition, decision_of, object_facts
+from federation.hub.views import binding_view, cluster_view, condition, decision_of, object_facts, with_peers
 from federation.interpret import replicas_of
 from federation.kube.client import Client
 from federation.policy.never import never_propagated
@@ -99,6 +99,8 @@ def _policy_lines(picture: Picture, policy: Manifest | None) -> list[str]:
 def _outcome(picture: Picture, policy: Manifest | None) -> Outcome:
     binding = picture.binding or {}
     view = binding_view(binding, picture.template, policy)
+    if picture.peers:
+        view = with_peers(view, binding, [(one, found.targets) for one in picture.peers if (found := decision_of(one))])
     return schedule(view, [cluster_view(one) for one in picture.clusters])
 
 
@@ -108,6 +110,9 @@ def _decision_lines(picture: Picture, outcome: Outcome) -> list[str]:
         return [f"decision: none yet: {outcome.error or 'it is being taken'}"]
     shares = ", ".join(f"{name}={count}" for name, count in sorted(decision.targets.items())) or "no cluster"
     lines = [f"decision {decision.epoch} ({decision.trigger}): {shares}", f"  {_why(outcome, decision.inputs)}"]
+    if decision.affinity:
+        lines.append(f"  affinity group in use: {decision.affinity}")
+    lines += [f"  {note}" for note in decision.notes]
     lines += [f"  refused: {text}" for text in decision.refused]
     lines += [
         f"  moving {move.replicas or 'the copy'} from {move.from_} to {move.to or 'no other: it waits until one serves'}"

@@ -9,7 +9,7 @@ from federation.api.naming import binding_name
 from federation.cli.reference import resolve
 from federation.cli.session import Refused
 from federation.hub.policies import Policy, judge
-from federation.hub.views import object_facts
+from federation.hub.views import object_facts, workload_groups
 from federation.kube.client import Client
 from federation.kube.errors import NotFound
 from federation.kube.resource import (
@@ -32,6 +32,8 @@ class Picture:
     binding: Manifest | None
     policies: list[Manifest]
     clusters: list[Manifest]
+    peers: list[Manifest]
+    """Other bindings of the namespace, where the template is placed with or apart from others."""
 
     @property
     def status(self) -> Manifest:
@@ -79,6 +81,7 @@ async def take(hub: Client, text: str, namespace: str) -> Picture:
         hub.list(CLUSTER_PROPAGATION_POLICIES),
         hub.list(CLUSTERS),
     )
+    peers = await hub.list(RESOURCE_BINDINGS, place) if place and binding and workload_groups(binding) else None
     return Picture(
         resource=resource,
         template=_typed(template, resource),
@@ -88,6 +91,7 @@ async def take(hub: Client, text: str, namespace: str) -> Picture:
             *(_kind(one, "ClusterPropagationPolicy") for one in cluster_wide.items),
         ],
         clusters=sorted(clusters.items, key=lambda one: str(one["metadata"]["name"])),
+        peers=[one for one in (peers.items if peers else ()) if one["metadata"]["name"] != key],
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from federation.api.meta import GROUP, SYSTEM_NAMESPACE, Manifest
 from federation.api.naming import binding_name
 from federation.hub.policies import Policy, judge
+from federation.hub.views import workload_groups
 from federation.kube.client import Client
 from federation.kube.discovery import Discovery
 from federation.kube.errors import ApiError
@@ -23,6 +24,7 @@ from federation.kube.resource import (
     CRDS,
     NAMESPACES,
     OVERRIDE_POLICIES,
+    PRIORITY_CLASSES,
     PROPAGATION_POLICIES,
     REBALANCES,
     RESOURCE_BINDINGS,
@@ -44,6 +46,9 @@ BY_POLICY = "policy"
 
 BY_NAMESPACE = "namespace"
 """Index of namespaced policies."""
+
+BY_WORKLOAD_GROUP = "workload group"
+"""Index of bindings by namespace and workload affinity (or anti-affinity) group."""
 
 POLICY_KINDS = {
     "PropagationPolicy": PROPAGATION_POLICIES,
@@ -74,11 +79,13 @@ class HubCaches:
         self.bindings = self._watches.want(RESOURCE_BINDINGS)
         self.cluster_bindings = self._watches.want(CLUSTER_RESOURCE_BINDINGS)
         self.rebalances = self._watches.want(REBALANCES)
+        self.priority_classes = self._watches.want(PRIORITY_CLASSES)
         self.namespaces = self._watches.want(NAMESPACES, metadata_only=True)
         self.secrets = self._watches.want(SECRETS, namespace=SYSTEM_NAMESPACE)
         self.config_maps = self._watches.want(CONFIG_MAPS, namespace=SYSTEM_NAMESPACE)
         for store in (self.bindings, self.cluster_bindings):
             store.add_index(BY_POLICY, _policy_uid)
+        self.bindings.add_index(BY_WORKLOAD_GROUP, _workload_groups)
         self.policies.add_index(BY_NAMESPACE, lambda entry: [entry.namespace])
         for store in (self.policies, self.cluster_policies):
             store.subscribe(self._policy_changed)
@@ -110,6 +117,15 @@ class HubCaches:
         """The bindings that name one policy."""
         return [*self.bindings.by_index(BY_POLICY, uid), *self.cluster_bindings.by_index(BY_POLICY, uid)]
 
+    def peers_of(self, binding: Manifest) -> list[Cached]:
+        """Bindings of the same namespace that share a workload affinity or anti-affinity group with one, itself left out."""
+        found: dict[str, Cached] = {}
+        for key in workload_groups(binding):
+            for entry in self.bindings.by_index(BY_WORKLOAD_GROUP, key):
+                if entry.name != binding["metadata"]["name"]:
+                    found[entry.name] = entry
+        return list(found.values())
+
     def all_bindings(self) -> Iterable[Cached]:
         """Bindings of both scopes."""
         yield from self.bindings.values()
@@ -119,6 +135,11 @@ class HubCaches:
         """One policy by kind."""
         store = self.policies if kind == "PropagationPolicy" else self.cluster_policies
         return store.get(namespace, name)
+
+    def priority_of_class(self, name: str) -> int | None:
+        """The value of a PriorityClass of the hub; None while there is none of that name."""
+        found = self.priority_classes.get("", name)
+        return int(found.manifest()["value"]) if found is not None else None
 
     def policy_of(self, binding: Manifest) -> Cached | None:
         """The policy that a binding names, by name; its UID is the caller's to compare."""
@@ -244,6 +265,10 @@ class HubCaches:
 
 def _policy_uid(entry: Cached) -> list[str]:
     return [(entry.manifest()["spec"].get("policy") or {}).get("uid") or ""]
+
+
+def _workload_groups(entry: Cached) -> list[str]:
+    return workload_groups(entry.manifest())
 
 
 def _bound(handler: TemplateHandler, resource: Resource) -> Callable[[Change], None]:

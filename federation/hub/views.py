@@ -3,7 +3,8 @@
 One conversion for both is what makes the explanation agree with the decision.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -184,6 +185,28 @@ def binding_view(
         surge=surge_of(template),
         lines=lines_of(binding),
     )
+
+
+def workload_groups(binding: Manifest) -> list[str]:
+    """The workload groups of a binding as index keys."""
+    groups = binding["spec"].get("workloadAffinityGroups") or {}
+    return [f"{binding['metadata'].get('namespace') or ''} {kind} {group}" for kind, group in sorted(groups.items())]
+
+
+def with_peers(
+    view: BindingView, binding: Manifest, peers: Iterable[tuple[Manifest, Mapping[str, int]]]
+) -> BindingView:
+    """The view with the other bindings of its workload groups; `peers`: each with its targets, empty while it has none."""
+    groups = binding["spec"].get("workloadAffinityGroups") or {}
+    if not groups:
+        return view
+    found: dict[str, dict[str, frozenset[str]]] = {"affinityGroup": {}, "antiAffinityGroup": {}}
+    for peer, targets in peers:
+        theirs = peer["spec"].get("workloadAffinityGroups") or {}
+        for kind, group in groups.items():
+            if theirs.get(kind) == group and targets:
+                found[kind][template_text(peer)] = frozenset(targets)
+    return replace(view, together=found["affinityGroup"], apart=found["antiAffinityGroup"])
 
 
 def pin_of(binding: Manifest, *, now: float | None) -> Mapping[str, int]:

@@ -1,8 +1,8 @@
 """A work queue with client-go semantics, for one event loop.
 
 A key is never worked on twice at once; adding it while it is worked on runs it once more afterwards; adding it twice
-runs it once. Two lanes: what a user changed goes before resync, which still gets every fourth turn. One timer serves
-all delayed keys.
+runs it once. Two lanes: what a user changed goes before resync, which still gets every fourth turn. Inside a lane a higher
+priority goes first, then what came first. One timer serves all delayed keys.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import heapq
 import itertools
 import random
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -36,8 +36,10 @@ class QueueClosed(Exception):
 class WorkQueue(Generic[K]):
     """Keys to work on: `get`, work, `done`."""
 
-    def __init__(self) -> None:
-        self._lanes: tuple[deque[K], deque[K]] = (deque(), deque())
+    def __init__(self, *, priority: Callable[[K], int] = lambda _key: 0) -> None:
+        """`priority`: asked when a key is added; higher goes first."""
+        self._priority = priority
+        self._lanes: tuple[list[tuple[int, int, K]], list[tuple[int, int, K]]] = ([], [])
         self._waiting: dict[K, Lane] = {}
         self._active: set[K] = set()
         self._again: dict[K, Lane] = {}
@@ -71,7 +73,7 @@ class WorkQueue(Generic[K]):
             return
         # A key that moves to the faster lane leaves a shadow in the slow one, which `_take` skips.
         self._waiting[key] = lane
-        self._lanes[lane].append(key)
+        heapq.heappush(self._lanes[lane], (-self._priority(key), next(self._order), key))
         self._wake()
 
     def add_after(self, key: K, seconds: float, *, lane: Lane = Lane.RESYNC) -> None:
@@ -141,7 +143,7 @@ class WorkQueue(Generic[K]):
         for lane in (first, Lane(1 - first)):
             keys = self._lanes[lane]
             while keys:
-                key = keys.popleft()
+                key = heapq.heappop(keys)[2]
                 if self._waiting.get(key) == lane:
                     del self._waiting[key]
                     self._active.add(key)

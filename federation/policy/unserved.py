@@ -34,16 +34,11 @@ def _asked(spec: PropagationSpec) -> Iterator[tuple[str, str]]:
         yield "spec.failover", "leave it out; what is placed stays where it is"
     if spec.activation_preference == "Lazy":
         yield "spec.activationPreference", "leave it out; an edit of the policy acts at once"
-    if spec.schedule_priority is not None:
-        yield "spec.schedulePriority", "leave it out; bindings are scheduled in the order in which they come"
 
 
 def _of_placement(placement: Placement) -> Iterator[tuple[str, str]]:
     path = "spec.placement"
     if placement.spread_constraints:
         yield f"{path}.spreadConstraints", "leave it out, and choose the clusters with clusterAffinity"
-    workloads = placement.workload_affinity
-    if workloads is not None and (workloads.affinity or workloads.anti_affinity):
-        yield f"{path}.workloadAffinity", "leave it out, and name the clusters with clusterAffinity"
     if placement.load not in {None, "Ignore"}:
         yield f"{path}.load", "leave it out; measured load does not enter the score"

@@ -61,6 +61,10 @@ class BindingView:
     """An affinity group before the one in use could take the work for a while: try from the first one."""
     evicting: frozenset[str] = frozenset()
     """Clusters that must not keep it: a NoExecute taint that the placement does not tolerate (any longer)."""
+    together: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Other placed workloads of its affinity group, by name, with their clusters."""
+    apart: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Other placed workloads of its anti-affinity group, by name, with their clusters."""
     pin: Mapping[str, int] = field(default_factory=dict)
     """Shares set by hand."""
     surge: int = 1

@@ -5,7 +5,7 @@ from typing import Any
 
 from federation.api.meta import Manifest
 from federation.kube.errors import NotFound
-from federation.kube.resource import CLUSTERS, PROPAGATION_POLICIES, REBALANCES
+from federation.kube.resource import CLUSTERS, PRIORITY_CLASSES, PROPAGATION_POLICIES, REBALANCES
 from tests.e2e.manifests import API, deployment, dynamic, on, policy, selector, weights
 from tests.integration.federation import PLACE, Federation, always, eventually, federation
 
@@ -190,3 +190,81 @@ async def test_a_finished_rebalance_is_removed_when_its_time_to_live_is_over() -
                 return
             await always(lambda: True, seconds=0.02)
         raise AssertionError("it is still there")
+
+
+def labelled(name: str, group: str) -> Manifest:
+    found = deployment(name, PLACE, 2)
+    found["metadata"]["labels"] = {"group": group}
+    return found
+
+
+def by_group(kind: str, *clusters: str) -> Manifest:
+    placement = on(*clusters) | weights(**dict.fromkeys(clusters, 1))
+    placement["workloadAffinity"] = {kind: {"groupByLabelKey": "group"}}
+    return placement
+
+
+async def test_workloads_of_one_anti_affinity_group_stay_apart_also_when_they_come_together() -> None:
+    async with federation() as fed:
+        placement = {
+            **on("member1", "member2", "member3"),
+            "workloadAffinity": {"antiAffinity": {"groupByLabelKey": "group"}},
+        }
+        placement |= {"replicaScheduling": {"replicaDivisionPreference": "Aggregated"}}
+        names = ["a", "b", "c"]
+        await fed.apply(
+            policy("apart", PLACE, selector(), placement=placement), *(labelled(name, "db") for name in names)
+        )
+        await eventually(lambda: all(len(fed.replicas(name)) == 1 for name in names))
+        assert {next(iter(fed.replicas(name))) for name in names} == {"member1", "member2", "member3"}
+        await fed.apply(labelled("d", "db"), labelled("e", "other"))
+        await eventually(lambda: len(fed.replicas("e")) == 1)
+        refused = await eventually(
+            lambda: (
+                fed.condition("Deployment", "d", "Scheduled").get("status") == "False"
+                and fed.condition("Deployment", "d", "Scheduled")
+            )
+        )
+        assert "anti-affinity" in refused["message"]
+        await fed.delete("Deployment", "b")
+        await eventually(lambda: len(fed.replicas("d")) == 1)
+
+
+async def test_workloads_of_one_affinity_group_go_where_the_first_went() -> None:
+    async with federation() as fed:
+        await fed.apply(
+            policy("a", PLACE, selector(name="a"), placement=by_group("affinity", "member2")),
+            policy("b", PLACE, selector(name="b"), placement=by_group("affinity", "member1", "member2")),
+            labelled("a", "shop"),
+        )
+        await eventually(lambda: fed.replicas("a") == {"member2": 2})
+        await fed.apply(labelled("b", "shop"))
+        await eventually(lambda: fed.replicas("b") == {"member2": 2})
+        assert fed.binding("Deployment", "b")["spec"]["workloadAffinityGroups"] == {"affinityGroup": "group=shop"}
+
+
+def ranked(name: str, klass: str) -> Manifest:
+    priority = {"priorityClassSource": "KubePriorityClass", "priorityClassName": klass}
+    return policy(name, PLACE, selector(name=name), placement=on("member1"), schedulePriority=priority)
+
+
+async def test_a_binding_has_the_value_of_its_priority_class_and_waits_until_there_is_one() -> None:
+    async with federation() as fed:
+        await fed.apply(ranked("web", "high"), deployment("web", PLACE, 1))
+
+        def not_placed() -> list[str]:
+            found = fed.hub.objects(API, "PropagationPolicy", PLACE)
+            return (found[0].get("status") or {}).get("notPlaced") or []
+
+        await eventually(lambda: not_placed() == [f"Deployment {PLACE}/web: there is no PriorityClass high"])
+        assert fed.binding("Deployment", "web") is None
+        metadata = {"name": "high"}
+        await fed.client.create(
+            PRIORITY_CLASSES,
+            {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": metadata, "value": 7000},
+        )
+        await at(fed, member1=1)
+        assert fed.binding("Deployment", "web")["spec"]["schedulePriority"] == {"priority": 7000}
+        await fed.client.delete(PRIORITY_CLASSES, "high")
+        await fed.quiet()
+        assert fed.replicas("web") == {"member1": 1}, "what is placed stays"

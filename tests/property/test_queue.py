@@ -108,3 +108,12 @@ async def test_retries_back_off_and_success_forgets_them() -> None:
     queue.forget("a")
     assert queue.failures("a") == 0
     queue.close()
+
+
+async def test_a_higher_priority_goes_first_and_equals_go_as_they_came() -> None:
+    priorities = {"low": -1, "first": 0, "second": 0, "high": 1000}
+    queue: WorkQueue[str] = WorkQueue(priority=lambda key: priorities[key])
+    for key in ("low", "first", "second", "high"):
+        queue.add(key)
+    assert [await queue.get() for _ in priorities] == ["high", "first", "second", "low"]
+    queue.close()

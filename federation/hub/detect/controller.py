@@ -42,6 +42,8 @@ class Detect:
         """What policies lost, and to whom."""
         self._never = Notes()
         """What policies claim but never propagate, and why."""
+        self._waits = Notes()
+        """What policies claim and cannot place yet, and what is missing."""
         self._removed: set[BindingKey] = set()
         """Bindings that went while the cache has their template: it may be late, so it is asked for before one is made again."""
         self._status_written: dict[PolicyKey, float] = {}
@@ -55,6 +57,7 @@ class Detect:
             store.subscribe(self._policy_changed)
         for store in (caches.bindings, caches.cluster_bindings):
             store.subscribe(self._binding_changed)
+        caches.priority_classes.subscribe(self._priority_class_changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(
                 run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="detect"), name="detect"
@@ -86,6 +89,13 @@ class Detect:
             self._mark_status(entry)
         else:
             self._status_written.pop((_kind(entry), entry.namespace, entry.name), None)
+
+    def _priority_class_changed(self, change: Change) -> None:
+        entry = change.new or change.old
+        for policy in self._caches.all_policies():
+            asked = self._caches.judged(policy).spec.schedule_priority
+            if entry is not None and asked is not None and asked.priority_class_name == entry.name:
+                self._enqueue_selected(policy.manifest())
 
     def _enqueue_selected(self, manifest: Manifest) -> None:
         namespace = manifest["metadata"].get("namespace") or ""
@@ -138,7 +148,10 @@ class Detect:
         manifest = template.manifest()
         found = self._caches.binding(binding_key(manifest))
         binding = found.manifest() if found else None
-        outcome = plan(manifest, policies=self._policies_for(namespace), binding=binding)
+        outcome = plan(
+            manifest, policies=self._policies_for(namespace), binding=binding,
+            priority_of_class=self._caches.priority_of_class,
+        )  # fmt: skip
         self._remember(key, outcome)
         if outcome.create is not None and binding_key(manifest) in self._removed:
             evidence = await template_evidence(self._caches, outcome.create["spec"]["resource"])
@@ -195,11 +208,15 @@ class Detect:
             self._mark_status_key((loser.kind, loser.namespace, loser.name))
         if outcome.never is not None:
             self._never.add(key, winner.uid, text, outcome.never)
+        if outcome.waits is not None:
+            self._waits.add(key, winner.uid, text, outcome.waits)
+        if outcome.never is not None or outcome.waits is not None:
             self._mark_status_key((winner.kind, winner.namespace, winner.name))
 
     def _forget(self, key: TemplateKey) -> None:
         self._lost.forget(key)
         self._never.forget(key)
+        self._waits.forget(key)
 
     def _mark_status(self, entry: Cached) -> None:
         self._mark_status_key((_kind(entry), entry.namespace, entry.name))
@@ -224,6 +241,7 @@ class Detect:
             bindings=bindings,
             lost=self._lost.of(entry.uid),
             never=self._never.of(entry.uid),
+            waits=self._waits.of(entry.uid),
             now=time.time(),
         )
         if status == stored:

@@ -3,7 +3,7 @@
 An unusable policy (see `policies.py`) claims nothing new and changes nothing that is placed: it counts as absent here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Plan:
     claim: Claim | None = None
     never: str | None = None
     """Why the object is never propagated although a policy selects it."""
+    waits: str | None = None
+    """What is missing before the claim can take effect."""
     create: Manifest | None = None
     patch: list[dict[str, Any]] = field(default_factory=list)
     check_owner: bool = False
@@ -41,8 +43,18 @@ def binding_key(template: Manifest) -> tuple[str, str]:
     return namespace, binding_name(group, template["kind"], namespace, metadata["name"])
 
 
-def plan(template: Manifest, *, policies: Sequence[Policy], binding: Manifest | None) -> Plan:
-    """Decide the claim of one template and the difference to its binding."""
+def plan(
+    template: Manifest,
+    *,
+    policies: Sequence[Policy],
+    binding: Manifest | None,
+    priority_of_class: Callable[[str], int | None] = lambda _name: None,
+) -> Plan:
+    """Decide the claim of one template and the difference to its binding.
+
+    `priority_of_class`: the value of a PriorityClass. While the one that the policy names is missing no binding is made, as in
+    Karmada (karmada.md 3.1.3); one that is there stays as it is.
+    """
     if "deletionTimestamp" in template["metadata"]:
         return Plan()
     facts = object_facts(template)
@@ -57,6 +69,13 @@ def plan(template: Manifest, *, policies: Sequence[Policy], binding: Manifest | 
         return Plan(claim=claim, never=never)
     spec = next(policy.spec for policy in policies if policy.facts.uid == claim.winner.uid)
     wanted = _binding_spec(template, claim.winner, spec)
+    if spec.schedule_priority is not None:
+        name = spec.schedule_priority.priority_class_name
+        priority = priority_of_class(name)
+        if priority is None and binding is None:
+            return Plan(claim=claim, waits=f"there is no PriorityClass {name}")
+        stored = binding["spec"].get("schedulePriority") if binding is not None else None
+        wanted["schedulePriority"] = stored if priority is None else {"priority": priority}
     if binding is None:
         return Plan(claim=claim, create=_binding(template, wanted))
     if "deletionTimestamp" in binding["metadata"]:
@@ -139,6 +158,9 @@ def _binding_spec(template: Manifest, winner: PolicyFacts, spec: PropagationSpec
         wanted["conflictResolution"] = spec.conflict_resolution
     if spec.preserve_resources_on_deletion:
         wanted["preserveResourcesOnDeletion"] = True
+    groups = _workload_groups(template, spec)
+    if groups:
+        wanted["workloadAffinityGroups"] = groups
     if spec.suspension is not None:
         suspension = spec.suspension.model_dump(by_alias=True, exclude_none=True, mode="json")
         if suspension:
@@ -146,7 +168,23 @@ def _binding_spec(template: Manifest, winner: PolicyFacts, spec: PropagationSpec
     return wanted
 
 
-_OURS = ("resource", "policy", "conflictResolution", "preserveResourcesOnDeletion", "suspension")
+def _workload_groups(template: Manifest, spec: PropagationSpec) -> Manifest:
+    """The groups of other workloads that the template's labels put it into; a template without the label is in none."""
+    asked, labels = spec.placement.workload_affinity, template["metadata"].get("labels") or {}
+    if asked is None:
+        return {}
+    keys = {"affinityGroup": asked.affinity, "antiAffinityGroup": asked.anti_affinity}
+    return {
+        name: f"{group.group_by_label_key}={labels[group.group_by_label_key]}"
+        for name, group in keys.items()
+        if group is not None and group.group_by_label_key in labels
+    }
+
+
+_OURS = (
+    "resource", "policy", "conflictResolution", "preserveResourcesOnDeletion", "suspension", "workloadAffinityGroups",
+    "schedulePriority",
+)  # fmt: skip
 """The fields of binding.spec that detect writes; `scale` has another writer."""
 
 

@@ -17,15 +17,17 @@ def policy_status(
     bindings: Sequence[Manifest],
     lost: Mapping[str, str],
     never: Mapping[str, str],
+    waits: Mapping[str, str],
     now: float,
 ) -> Manifest:
     """The status to store.
 
     `bindings` are those that name the policy; `lost` maps an object to the policy that has it instead; `never` maps an
-    object to the reason why it is not propagated.
+    object to the reason why it is not propagated; `waits` maps an object to what is missing before it can be placed.
     """
     problems = [f"{policy_violation.field}: {policy_violation.message}" for policy_violation in policy.violations]
     unplaced = [line for line in (_unplaced(binding) for binding in bindings) if line]
+    unplaced += [f"{name}: {missing}" for name, missing in waits.items()]
     conditions = {entry["type"]: entry for entry in stored.get("conditions") or []}
     generation = policy.facts.generation
     if problems:
@@ -37,8 +39,8 @@ def policy_status(
     stalled = "True" if problems else "False"
     result: Manifest = {
         "observedGeneration": generation,
-        "claimed": len(bindings),
-        "placed": len(bindings) - len(unplaced),
+        "claimed": len(bindings) + len(waits),
+        "placed": len(bindings) + len(waits) - len(unplaced),
         "neverPropagated": len(never),
         "conditions": [
             condition(

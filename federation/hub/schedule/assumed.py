@@ -4,7 +4,8 @@ Nothing here is truth: after a restart the summaries are seconds old at most and
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from federation.api.binding import Decision
@@ -31,6 +32,21 @@ class Assumed:
 
     def __init__(self) -> None:
         self._shares: dict[str, dict[BindingKey, Share]] = {}
+
+    @contextmanager
+    def taking(self, key: BindingKey, view: BindingView, decision: Decision | None) -> Iterator[None]:
+        """Note what a decision adds while it is written; taken back where the write fails, as it is decided again then."""
+        before = {cluster: shares[key] for cluster, shares in self._shares.items() if key in shares}
+        if decision is not None:
+            self.take(key, view, decision)
+        try:
+            yield
+        except BaseException:
+            if decision is not None:
+                self.forget(key)
+                for cluster, share in before.items():
+                    self._shares.setdefault(cluster, {})[key] = share
+            raise
 
     def take(self, key: BindingKey, view: BindingView, decision: Decision) -> None:
         """Note what a new decision adds to each cluster."""

@@ -20,6 +20,7 @@ from federation.hub.events import emit, subject_of
 from federation.hub.fleet import Fleet, Member
 from federation.hub.schedule.assumed import Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members, presumed
+from federation.hub.schedule.peers import Peers
 from federation.hub.schedule.returning import Returning
 from federation.hub.schedule.seen import Seen
 from federation.hub.settings import Settings
@@ -45,9 +46,10 @@ class Schedule:
         self._caches = caches
         self._fleet = fleet
         self._settings = settings
-        self._queue: WorkQueue[BindingKey] = WorkQueue()
+        self._queue: WorkQueue[BindingKey] = WorkQueue(priority=self._priority)
         self._clusters: tuple[ClusterView, ...] | None = None
         self._assumed = Assumed()
+        self._peers = Peers(caches)
         self._returning = Returning(after=settings.return_period)
         self._events: set[asyncio.Task[None]] = set()
 
@@ -65,8 +67,14 @@ class Schedule:
         self._fleet.on_object(self._copy_changed)
         await run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="schedule")
 
+    def _priority(self, key: BindingKey) -> int:
+        found = self._caches.binding(key)
+        return int((found.manifest()["spec"].get("schedulePriority") or {}).get("priority") or 0) if found else 0
+
     def _binding_changed(self, change: Change) -> None:
         old, new = change.old, change.new
+        for peer in self._peers.woken(change):
+            self._queue.add(peer, lane=Lane.RESYNC)
         if new is None:
             if old is not None:
                 self._assumed.forget((old.namespace, old.name))
@@ -152,6 +160,7 @@ class Schedule:
             view = replace(view, previous=None)
         if view.previous is None:
             view = replace(view, held=self._presumed(held, view, template).replicas)
+        view = self._peers.view(view, binding)
         clusters = self._snapshot()
         evicting, left = evictions(view, clusters, now=now)
         view = replace(view, evicting=evicting, seen=Seen(self._fleet, reference))
@@ -166,14 +175,12 @@ class Schedule:
         if not operations:
             return again
         try:
-            await self._write(key, operations)
+            await self._write(key, operations, view, answer.decision)
         except NotFound:
             return None
         except (Conflict, Invalid) as error:
             log.info("decision for %s came late: %s", key, error.message)
             return 0.2
-        if answer.decision is not None and self._caches.binding(key) is not None:
-            self._assumed.take(key, view, answer.decision)
         if answer.decision is not None or answer.error is not None:
             self._tell(binding, answer, view.previous)
         return again
@@ -224,12 +231,20 @@ class Schedule:
         divided = strategy_of(view.placement.replica_scheduling) != DUPLICATED
         return presumed(held, wanted=view.replicas, divided=divided, away=away)
 
-    async def _write(self, key: BindingKey, operations: Operations) -> None:
+    async def _write(
+        self, key: BindingKey, operations: Operations, view: BindingView, decision: Decision | None
+    ) -> None:
+        """Write an answer. What a decision takes counts at once: others are decided while the write is on its way."""
         resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
-        written = await self._caches.client.json_patch(
-            resource, key[1], key[0] or None, operations, subresource="status"
-        )
-        self._caches.binding_store(key).learn(written)
+        try:
+            with self._peers.writing(key, decision), self._assumed.taking(key, view, decision):
+                written = await self._caches.client.json_patch(
+                    resource, key[1], key[0] or None, operations, subresource="status"
+                )
+                self._caches.binding_store(key).learn(written)
+        finally:
+            if self._caches.binding(key) is None:
+                self._assumed.forget(key)
 
     def _tell(self, binding: Manifest, answer: Answer, previous: Decision | None) -> None:
         """One Event on the template and one on the binding; not awaited, so that they are on nobody's path."""

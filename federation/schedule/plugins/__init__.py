@@ -13,6 +13,7 @@ from federation.schedule.plugins.cluster_eviction.filter import ClusterEviction
 from federation.schedule.plugins.cluster_locality.score import ClusterLocality
 from federation.schedule.plugins.spread_constraint.filter import SpreadConstraintFilter
 from federation.schedule.plugins.taint_toleration.filter import TaintToleration
+from federation.schedule.plugins.workload_affinity.filter import WorkloadAffinity, WorkloadAntiAffinity
 
 ENTRY_POINTS = "federation.schedule.plugins"
 __all__ = ["ENTRY_POINTS", "Event", "FilterPlugin", "Refusal", "ScorePlugin", "filters", "scores"]
@@ -27,6 +28,8 @@ def filters() -> tuple[FilterPlugin, ...]:
         TaintToleration(),
         SpreadConstraintFilter(),
         ClusterEviction(),
+        WorkloadAffinity(),
+        WorkloadAntiAffinity(),
     )
     return (*own, *(plugin for plugin in _third_party() if hasattr(plugin, "refuse")))
 

@@ -17,6 +17,7 @@ class Event(Enum):
     CLUSTER_APIS = "the kinds that a cluster serves"
     PLACEMENT = "the placement of the policy"
     EVICTION_ENDED = "the end of a move"
+    PEER_PLACED = "the placement of another workload of the namespace"
 
 
 @dataclass(frozen=True, slots=True)

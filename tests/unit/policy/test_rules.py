@@ -148,7 +148,6 @@ def test_an_ordinary_object_travels() -> None:
     "placement",
     [
         {"spreadConstraints": [{"spreadByField": "region"}]},
-        {"workloadAffinity": {"affinity": {"groupByLabelKey": "a"}}},
         {"load": "Prefer"},
     ],
     ids=lambda one: next(iter(one)),
