@@ -23,6 +23,7 @@ from typing import Any
 
 import click
 
+from federation.admission import Admission, url_problem, withdraw
 from federation.health import HealthServer
 from federation.hub.caches import HubCaches
 from federation.hub.clusters.controller import Clusters
@@ -71,6 +72,9 @@ class HubProcess:
     bind: str = "127.0.0.1"
     port: int = 0
     renew_fraction: float = 0.5
+    admission_url: str = ""
+    """Where API servers reach the admission server; without it there is none."""
+    admission_port: int = 0
     identity: str = "hub"
     connect: Connect = AioTransport
     on_lost: Callable[[], None] = lambda: None
@@ -108,6 +112,7 @@ class HubProcess:
             Detect(caches, self.settings), Schedule(caches, fleet, self.settings), Collect(caches, self.settings),
             Rebalances(caches),
         )  # fmt: skip
+        admission = self._admission(caches)
         operator_stop = threading.Event()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run()) for run in (caches.run, kinds.run, fleet.run, clusters.run)]
@@ -116,6 +121,8 @@ class HubProcess:
             tasks.append(group.create_task(self._hold(history.run), name="history"))
             if "execute" in self.roles:
                 tasks.append(group.create_task(Execute(caches, fleet, self.settings, history).run(), name="execute"))
+            if admission is not None:
+                tasks.append(group.create_task(admission.serve(), name="admission"))
             _freeze()
             holding = group.create_task(self._hold(shards.run), name="leases")
             self.ready.set()
@@ -123,6 +130,8 @@ class HubProcess:
             operator: list[asyncio.Task[None]] = []
             if await self._leads(ownership):
                 tasks += [group.create_task(one.run(), name=type(one).__name__.lower()) for one in leading]
+                keep = admission.keep() if admission is not None else withdraw(client)
+                tasks.append(group.create_task(keep, name="admission-keep"))
                 if "operator" in self.roles:
                     operator = [group.create_task(self._operator(operator_stop), name="operator")]
                 await self.stop.wait()
@@ -134,6 +143,11 @@ class HubProcess:
             holding.cancel()
             await asyncio.wait([holding])
             await shards.release()
+
+    def _admission(self, caches: HubCaches) -> Admission | None:
+        if not self.admission_url:
+            return None
+        return Admission(caches, url=self.admission_url, host=self.bind, port=self.admission_port)
 
     async def _leads(self, ownership: Ownership) -> bool:
         """True once this process leads, False when it stops before that."""
@@ -256,6 +270,12 @@ def main() -> None:
     "--port", default=8080, show_default=True, help="Port of /healthz, /readyz and /metrics (0: any free one)."
 )
 @click.option("--bind", default="127.0.0.1", show_default=True, help="Address that they are served on.")
+@click.option(
+    "--admission-url",
+    default="",
+    help="https URL at which the hub's API server reaches this process; without it no admission.",
+)
+@click.option("--admission-port", default=9443, show_default=True, help="Port, on the same address, that it leads to.")
 @click.option("--probe-seconds", default=10.0, show_default=True, help="Seconds between two health probes of a member.")
 @click.option(
     "--failure-seconds", default=30.0, show_default=True, help="A member fails this long before it is not ready."
@@ -276,8 +296,8 @@ def main() -> None:
 )
 def hub(
     kubeconfig: str | None, context: str | None, roles: str, identity: str | None, port: int, bind: str,
-    probe_seconds: float, failure_seconds: float, success_seconds: float, token_renew_fraction: float, brake_objects: int,
-    brake_percent: float, brake_seconds: float, log_level: str,
+    admission_url: str, admission_port: int, probe_seconds: float, failure_seconds: float, success_seconds: float,
+    token_renew_fraction: float, brake_objects: int, brake_percent: float, brake_seconds: float, log_level: str,
 ) -> None:  # fmt: skip
     """Run the control plane against a hub API server until SIGTERM."""
     chosen = frozenset(part.strip() for part in roles.split(",") if part.strip())
@@ -287,6 +307,9 @@ def hub(
     if chosen & set(LEADING) and not chosen >= set(LEADING):
         missing = ", ".join(role for role in LEADING if role not in chosen)
         raise click.UsageError(f"--roles: {', '.join(LEADING)} go together, one leader has them all; add {missing}")
+    problem = url_problem(admission_url)
+    if problem:
+        raise click.UsageError(f"--admission-url: {problem}")
     configure_logs(log_level)
     settings = Settings(
         probe_period=probe_seconds, failure_threshold=failure_seconds, success_threshold=success_seconds,
@@ -296,7 +319,8 @@ def hub(
         credentials = _credentials(kubeconfig, context)
         process = HubProcess(
             credentials=credentials, settings=settings, roles=chosen, bind=bind, port=port,
-            renew_fraction=token_renew_fraction, identity=identity or default_identity(), on_lost=_end_soon,
+            renew_fraction=token_renew_fraction, admission_url=admission_url, admission_port=admission_port,
+            identity=identity or default_identity(), on_lost=_end_soon,
         )  # fmt: skip
         _new_loop_run(process)
     except (CredentialsError, CrdsMissing, NotAHub) as error:

@@ -31,18 +31,19 @@ class Policy:
 
 def judge(manifest: Manifest) -> Policy:
     """Parse and validate a PropagationPolicy or ClusterPropagationPolicy; never raises."""
-    facts = policy_facts(manifest)
     try:
-        spec = parse_lenient(PropagationSpec, manifest.get("spec") or {})
+        facts, spec = policy_facts(manifest), parse_lenient(PropagationSpec, manifest.get("spec") or {})
     except ValidationError as error:
+        facts = policy_facts({**manifest, "spec": {"resourceSelectors": []}})
         spec = PropagationSpec(resource_selectors=[])
-        return Policy(facts=facts, spec=spec, violations=tuple(_as_violations(error)))
+        return Policy(facts=facts, spec=spec, violations=tuple(schema_violations(error)))
     namespace = facts.namespace or None
     violations = (*validate_propagation(spec, namespace=namespace), *unserved(spec))
     return Policy(facts=facts, spec=spec, violations=violations)
 
 
-def _as_violations(error: ValidationError) -> list[Violation]:
+def schema_violations(error: ValidationError) -> list[Violation]:
+    """What does not even parse, as violations."""
     return [
         Violation(rule="schema", field="spec." + ".".join(str(part) for part in entry["loc"]), message=entry["msg"])
         for entry in error.errors()

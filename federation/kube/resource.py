@@ -58,6 +58,10 @@ CRDS = Resource(
     namespaced=False, status=True, verbs=_ALL,
 )  # fmt: skip
 PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False, verbs=_ALL)
+VALIDATING_WEBHOOKS = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration",
+    namespaced=False, verbs=_ALL,
+)  # fmt: skip
 API_SERVICES = Resource(
     "apiregistration.k8s.io", "v1", "apiservices", "APIService", namespaced=False, status=True, verbs=_ALL
 )

@@ -31,19 +31,39 @@ _ONLY_NAMED = {
 def never_propagated(obj: Manifest, *, named: bool) -> str | None:
     """Why the object must not be propagated, or None. `named`: the policy selects it by name."""
     group = obj["apiVersion"].rpartition("/")[0]
-    kind = obj["kind"]
     metadata = obj["metadata"]
+    return (
+        _by_place(group, obj["kind"], namespace=metadata.get("namespace") or "", name=metadata["name"])
+        or _controlled(metadata)
+        or _made_by_every_cluster(obj, group=group)
+        or _unless_named(group, named=named)
+    )
+
+
+def never_selected(api_version: str, kind: str, *, namespace: str, name: str) -> str | None:
+    """Why nothing that a selector can find is propagated; None where that depends on the object. Absent terms are empty."""
+    group = api_version.rpartition("/")[0]
+    return _by_place(group, kind, namespace=namespace, name=name) or _unless_named(group, named=bool(name))
+
+
+def _by_place(group: str, kind: str, *, namespace: str, name: str) -> str | None:
+    """What kind and place alone tell."""
     if is_own_group(group):
         return f"group {group} belongs to the federation itself"
-    namespace = metadata["name"] if (group, kind) == ("", "Namespace") else metadata.get("namespace") or ""
-    if is_reserved_namespace(namespace):
-        return f"namespace {namespace} is reserved"
+    place = name if (group, kind) == ("", "Namespace") else namespace
+    if is_reserved_namespace(place):
+        return f"namespace {place} is reserved"
+    return _LIVES_IN_ONE_CLUSTER.get((group, kind))
+
+
+def _controlled(metadata: Manifest) -> str | None:
     owner = next((entry for entry in metadata.get("ownerReferences") or () if entry.get("controller")), None)
-    if owner is not None:
-        return f"it is made by its controller {owner.get('kind')} {owner.get('name')}; propagate that instead"
-    reason = _LIVES_IN_ONE_CLUSTER.get((group, kind)) or _made_by_every_cluster(obj, group=group)
-    if reason is not None:
-        return reason
+    if owner is None:
+        return None
+    return f"it is made by its controller {owner.get('kind')} {owner.get('name')}; propagate that instead"
+
+
+def _unless_named(group: str, *, named: bool) -> str | None:
     if group in _ONLY_NAMED and not named:
         return f"{_ONLY_NAMED[group]}; it travels only when a policy selects it by name"
     return None

@@ -15,7 +15,7 @@ from federation.api.override import (
     PlaintextOverrider,
     SubPatch,
 )
-from federation.policy.override.border import path_problem, reserved_problem
+from federation.policy.override.border import grant_problem, path_problem, reserved_problem
 from federation.policy.override.reference import is_digest, is_tag
 from federation.policy.syntax import label_key_problem, label_value_problem, pointer_problem
 from federation.policy.validate_selectors import affinity_violations, resource_selector_violations
@@ -36,13 +36,35 @@ def validate_override(spec: OverrideSpec, *, namespace: str | None = None) -> li
             )
         )
     for index, rule in enumerate(spec.override_rules or ()):
-        path = f"spec.overrideRules[{index}]"
-        violations += affinity_violations(rule.target_cluster, f"{path}.targetCluster")
-        violations += _overriders(rule.overriders, f"{path}.overriders")
+        violations += affinity_violations(rule.target_cluster, f"spec.overrideRules[{index}].targetCluster")
     violations += affinity_violations(spec.target_cluster, "spec.targetCluster")
-    if spec.overriders is not None:
-        violations += _overriders(spec.overriders, "spec.overriders")
+    kinds = [selector.api_version for selector in spec.resource_selectors or ()] if namespace else []
+    for overriders, path in _all_overriders(spec):
+        violations += _overriders(overriders, path)
+        violations += _grants(overriders, path, kinds)
     return violations
+
+
+def _all_overriders(spec: OverrideSpec) -> Iterator[tuple[Overriders, str]]:
+    for index, rule in enumerate(spec.override_rules or ()):
+        yield rule.overriders, f"spec.overrideRules[{index}].overriders"
+    if spec.overriders is not None:
+        yield spec.overriders, "spec.overriders"
+
+
+def _grants(overriders: Overriders, path: str, api_versions: Sequence[str]) -> Iterator[Violation]:
+    """`api_versions`: what the selectors of a policy in a namespace name. Rendering refuses the same for every object."""
+    pointers = [
+        *((f"plaintext[{index}].path", one.path) for index, one in enumerate(overriders.plaintext or ())),
+        *(
+            (f"fieldOverrider[{index}].fieldPath", one.field_path)
+            for index, one in enumerate(overriders.field_overrider or ())
+        ),
+    ]
+    for where, pointer in pointers:
+        problem = next(filter(None, (grant_problem(one, pointer) for one in api_versions)), None)
+        if problem:
+            yield Violation("override-grants", f"{path}.{where}", problem)
 
 
 def _is_empty(overriders: Overriders | None) -> bool:

@@ -74,6 +74,7 @@ v1 resourcequotas ResourceQuota namespaced status short=quota
 v1 secrets Secret namespaced select=type
 v1 serviceaccounts ServiceAccount namespaced short=sa
 v1 services Service namespaced status short=svc select=spec.clusterIP,spec.type
+admissionregistration.k8s.io/v1 validatingwebhookconfigurations ValidatingWebhookConfiguration cluster generation
 apps/v1 controllerrevisions ControllerRevision namespaced
 apps/v1 daemonsets DaemonSet namespaced status generation short=ds
 apps/v1 deployments Deployment namespaced status generation short=deploy

@@ -36,6 +36,18 @@ def path_problem(pointer: str, value: Any = None) -> str | None:
     return None
 
 
+def grant_problem(api_version: str, pointer: str) -> str | None:
+    """Why an OverridePolicy may not write at a JSON pointer of that kind: what a Role or RoleBinding grants, or None."""
+    if not is_grant(api_version) or pointer.startswith("/metadata/"):
+        return None
+    return "an OverridePolicy must not change what a Role or RoleBinding grants; drop that operation"
+
+
+def is_grant(api_version: str) -> bool:
+    """Whether a kind says who may do what."""
+    return api_version.startswith(f"{_RBAC}/")
+
+
 def reserved_problem(keys: Iterable[str]) -> str | None:
     """Why an override may not touch these keys of labels or annotations, or None."""
     ours = sorted(key for key in keys if key.startswith(RESERVED))
@@ -55,7 +67,7 @@ def border(manifest: Manifest, *, namespaced: bool) -> Any:
     ours = [_reserved(metadata.get(field)) for field in _OPEN]
     api_version = manifest.get("apiVersion")
     rights = None
-    if namespaced and isinstance(api_version, str) and api_version.startswith(f"{_RBAC}/"):
+    if namespaced and isinstance(api_version, str) and is_grant(api_version):
         rights = {key: value for key, value in manifest.items() if key != "metadata"}
     return (api_version, manifest.get("kind"), fixed, ours, rights)
 

@@ -5,11 +5,15 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import pytest
 import yaml
 
+from federation.admission import url_problem
+from federation.admission.registration import CONFIGURATION
+from federation.admission.run import SECRET
 from federation.api.crds import KINDS, all_crds
 from federation.api.meta import GROUP, SYSTEM_NAMESPACE
 from federation.app import hub
@@ -97,8 +101,62 @@ def test_the_hub_process_patches_exactly_the_crds_that_it_installs() -> None:
     assert sorted(patches["resourceNames"]) == sorted(crd["metadata"]["name"] for crd in all_crds())
 
 
+def test_the_hub_process_changes_one_webhook_configuration_and_creates_none() -> None:
+    (webhooks,) = [
+        rule
+        for rule in rules(*of_kind("Role", "ClusterRole"))
+        if "admissionregistration.k8s.io" in rule["apiGroups"] and rule["apiGroups"] != ["*"]
+    ]
+    assert webhooks == {
+        "apiGroups": ["admissionregistration.k8s.io"], "resources": ["validatingwebhookconfigurations"],
+        "resourceNames": [CONFIGURATION], "verbs": ["patch"],
+    }  # fmt: skip
+    secrets = [rule for rule in rules(one("Role", "federation-hub")) if "secrets" in rule["resources"]]
+    assert not any("create" in rule["verbs"] for rule in secrets)
+
+
+def test_what_the_process_fills_in_is_made_empty_so_that_applying_it_again_takes_nothing_away() -> None:
+    configuration = one("ValidatingWebhookConfiguration", CONFIGURATION, folder=DEPLOY / "hub")
+    secret = one("Secret", SECRET, folder=DEPLOY / "hub")
+    assert configuration.keys() == secret.keys() == {"apiVersion", "kind", "metadata"}
+    assert secret["metadata"]["namespace"] == SYSTEM_NAMESPACE
+
+
+def test_the_address_of_admission_leads_through_the_service_and_the_network_to_the_port() -> None:
+    (container,) = pod()["containers"]
+    arguments = [text.replace("$(POD_IP)", "10.0.0.1") for text in container["args"][1:]]
+    context = hub.make_context("hub", arguments)
+    service = one("Service", "federation-hub-admission")
+    url = urlsplit(context.params["admission_url"])
+    assert url_problem(context.params["admission_url"]) is None
+    assert url.hostname == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
+    (port,) = service["spec"]["ports"]
+    assert port["port"] == (url.port or 443)
+    named = {entry["name"]: entry["containerPort"] for entry in container["ports"]}
+    assert named[port["targetPort"]] == context.params["admission_port"]
+    assert service["spec"]["selector"].items() <= pod_labels().items()
+    opened = [
+        port["port"] for entry in one("NetworkPolicy", "federation-hub")["spec"]["ingress"] for port in entry["ports"]
+    ]
+    assert sorted(opened) == sorted(named.values())
+
+
+def pod_labels() -> dict[str, str]:
+    return one("Deployment", "federation-hub")["spec"]["template"]["metadata"]["labels"]
+
+
 def test_rights_inside_the_namespace_are_for_the_namespace_only() -> None:
-    for role in of_kind("Role", "RoleBinding", "ServiceAccount", "Deployment", "PodDisruptionBudget", "NetworkPolicy"):
+    kinds = (
+        "Role",
+        "RoleBinding",
+        "ServiceAccount",
+        "Deployment",
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+        "Service",
+        "Secret",
+    )
+    for role in of_kind(*kinds):
         assert role["metadata"]["namespace"] == SYSTEM_NAMESPACE
 
 
