@@ -3,7 +3,7 @@
 Sums are generous: they do not see that the free cores may be spread over many nodes. The capacity table will.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from federation.api.cluster import ResourceSummary
 from federation.api.quantity import nanos
@@ -28,6 +28,30 @@ def fit(
     best = max(0, slots)
     for name, text in (requests or {}).items():
         wanted = nanos(text)
+        if name == PODS or wanted <= 0:
+            continue
+        taken = sum(nanos((other or {}).get(name, "0")) * replicas for other, replicas in in_flight)
+        best = min(best, max(0, (_free(summary, name) - taken) // wanted))
+    return best
+
+
+def fit_sets(
+    summary: ResourceSummary | None,
+    components: Sequence[tuple[Mapping[str, str] | None, int]],
+    *,
+    assumed: Iterable[InFlight] = (),
+) -> int:
+    """Whole sets of components that fit what is free; `components`: requests of one pod, and pods in a set."""
+    if summary is None:
+        return 0
+    total: dict[str, int] = {}
+    for requests, replicas in components:
+        for name, text in (requests or {}).items():
+            total[name] = total.get(name, 0) + nanos(text) * replicas
+    in_flight = list(assumed)
+    slots = max(0, _free(summary, PODS) // 10**9 - sum(replicas for _, replicas in in_flight))
+    best = slots // max(1, sum(replicas for _, replicas in components))
+    for name, wanted in total.items():
         if name == PODS or wanted <= 0:
             continue
         taken = sum(nanos((other or {}).get(name, "0")) * replicas for other, replicas in in_flight)

@@ -16,7 +16,7 @@ from federation.api.moments import seconds_of
 from federation.api.override import OverrideSpec
 from federation.api.placement import Placement, Taint
 from federation.api.propagation import PropagationSpec
-from federation.interpret import replicas_of, requirements_of, surge_of
+from federation.interpret import components_of, replicas_of, requirements_of, surge_of
 from federation.policy.claim import PolicyFacts
 from federation.policy.facts import ClusterFacts, ObjectFacts
 from federation.policy.override import OverrideFacts
@@ -175,6 +175,7 @@ def binding_view(
         namespace=template["metadata"].get("namespace") or "",
         replicas=scale if scale is not None else replicas_of(template),
         requirements=requirements_of(template),
+        components=components_of(template),
         placement=placement_of(binding, policy),
         previous=previous,
         held=held or {},

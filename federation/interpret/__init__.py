@@ -4,6 +4,7 @@ Pure, and keyed by API group and kind: a Job of another group is no Job (it is i
 """
 
 from federation.interpret.aggregate import aggregate
+from federation.interpret.components import Component, components_of
 from federation.interpret.facts import facts_of, summary_of
 from federation.interpret.prune import prune
 from federation.interpret.replicas import completions_of, divisible, replicas_of, set_share, surge_of
@@ -12,10 +13,12 @@ from federation.interpret.retain import ours_alone, retain
 from federation.interpret.trouble import Trouble, progress_deadline
 
 __all__ = [
+    "Component",
     "Requirements",
     "Trouble",
     "aggregate",
     "completions_of",
+    "components_of",
     "divisible",
     "facts_of",
     "ours_alone",

@@ -46,6 +46,11 @@ def requirements_of(manifest: Manifest) -> Requirements | None:
         spec = (spec.get("template") or {}).get("spec") or {}
     elif kind != POD:
         return None
+    return requirements_of_pod(spec)
+
+
+def requirements_of_pod(spec: Manifest) -> Requirements | None:
+    """Requirements of one pod by its spec; None for one that asks for nothing."""
     affinity = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"
     )

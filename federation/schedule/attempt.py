@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from federation.capacity.summary import fit
+from federation.capacity.summary import InFlight, fit, fit_sets
 from federation.interpret.requirements import Requirements
 from federation.schedule.affinity import group_in_force
 from federation.schedule.divide.assign import Candidate, counts_room, rank, strategy_of
 from federation.schedule.divide.shares import divide
-from federation.schedule.errors import ScheduleError, no_clusters
+from federation.schedule.errors import ScheduleError, no_clusters, unschedulable
 from federation.schedule.plugins import Refusal, filters, scores
 from federation.schedule.plugins.taint_toleration.filter import first_untolerated
 from federation.schedule.snapshot import BindingView, ClusterView
@@ -43,7 +43,10 @@ def attempt(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assu
     try:
         if not fitting:
             raise no_clusters(_unfit(len(clusters), refusals))
-        shares = divide(binding, rank(_candidates(binding, fitting, assumed)), strategy=strategy)
+        candidates = _candidates(binding, fitting, assumed)
+        if binding.components:
+            candidates = _with_room(candidates, refusals)
+        shares = divide(binding, rank(candidates), strategy=strategy)
     except ScheduleError as error:
         return Attempt(binding=binding, strategy=strategy, refusals=refusals, error=error)
     return Attempt(binding=binding, strategy=strategy, refusals=refusals, shares=shares)
@@ -61,27 +64,52 @@ def refuse(binding: BindingView, cluster: ClusterView) -> Refusal | None:
 
 
 def free(binding: BindingView, cluster: ClusterView, assumed: Assumed) -> int:
-    """Replicas that fit into a cluster next to what it runs and what is on its way there."""
+    """Replicas (of several components: whole sets) that fit into a cluster next to what it runs and what is on its way there."""
+    if binding.components:
+        return fit_sets(
+            cluster.summary,
+            [
+                (one.requirements.resource_request if one.requirements else None, one.replicas)
+                for one in binding.components
+            ],
+            assumed=_in_flight(cluster, assumed),
+        )
     requests = binding.requirements.resource_request if binding.requirements is not None else None
-    in_flight = [
+    return fit(cluster.summary, requests, assumed=_in_flight(cluster, assumed))
+
+
+def _in_flight(cluster: ClusterView, assumed: Assumed) -> list[InFlight]:
+    return [
         (other.resource_request if other is not None else None, count) for other, count in assumed.get(cluster.name, ())
     ]
-    return fit(cluster.summary, requests, assumed=in_flight)
+
+
+def _with_room(candidates: Sequence[Candidate], refusals: dict[str, Refusal]) -> list[Candidate]:
+    """Those that have the workload, or room for a whole set of its components. Raises ScheduleError (unschedulable)."""
+    for one in candidates:
+        if not one.has and not one.free:
+            refusals[one.name] = Refusal(
+                "Capacity", one.name, "cluster(s) had no room for all components", "no whole set of its components fits"
+            )
+    able = [one for one in candidates if one.name not in refusals]
+    if not able:
+        raise unschedulable(f"no cluster has room for a whole set of components: {', '.join(sorted(refusals))}")
+    return able
 
 
 def _candidates(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assumed) -> list[Candidate]:
     """Scored candidates; what is free is counted only where it is asked for."""
     has = binding.targets
     group = group_in_force(binding.placement, binding.observed)
-    counts = binding.replicas is not None and (
-        len(group.tiers) > 1 or counts_room(binding.placement.replica_scheduling)
+    counts = bool(binding.components) or (
+        binding.replicas is not None and (len(group.tiers) > 1 or counts_room(binding.placement.replica_scheduling))
     )
     return [
         Candidate(
             facts=cluster.facts,
             score=sum(plugin.score(binding, cluster) for plugin in scores()),
             free=free(binding, cluster, assumed) if counts else 0,
-            has=has.get(cluster.name, 0),
+            has=1 if binding.components and cluster.name in has else has.get(cluster.name, 0),
             tier=group.tier_of(cluster.facts) or 0 if len(group.tiers) > 1 else 0,
             closed=first_untolerated(cluster.taints, binding.placement.cluster_tolerations or ()) is not None,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from federation.api.binding import Decision
 from federation.api.cluster import ResourceSummary
 from federation.api.placement import Placement, Taint
-from federation.interpret.requirements import Requirements
+from federation.interpret import Component, Requirements
 from federation.policy.facts import ClusterFacts
 from federation.schedule.moves import goal_of
 
@@ -47,6 +47,8 @@ class BindingView:
     replicas: int | None = None
     """Replicas wanted in all; None for an object without replicas."""
     requirements: Requirements | None = None
+    components: tuple[Component, ...] = ()
+    """Of a workload of several pod templates: a cluster takes a whole set of them or none."""
     placement: Placement = field(default_factory=Placement)
     previous: Decision | None = None
     held: Mapping[str, int] = field(default_factory=dict)

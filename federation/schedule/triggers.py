@@ -91,6 +91,8 @@ def _inputs(binding: BindingView) -> dict[str, Any]:
     inputs: dict[str, Any] = {"pin": dict(binding.pin)} if binding.pin else {}
     if binding.rebalance:
         inputs["rebalance"] = binding.rebalance
+    if binding.components:
+        inputs["components"] = [one.as_json() for one in binding.components]
     return inputs | {
         "placement": _canonical(binding.placement),
         "replicas": binding.replicas,
@@ -106,6 +108,7 @@ def _changed_input(recorded: dict[str, Any], now: dict[str, Any], *, observed: s
         ("placement", Trigger.PLACEMENT_CHANGED),
         ("replicas", Trigger.REPLICAS_CHANGED),
         ("requirements", Trigger.REQUIREMENTS_CHANGED),
+        ("components", Trigger.REQUIREMENTS_CHANGED),
         ("rebalance", Trigger.REBALANCE_REQUESTED),
     ):
         if recorded.get(key) == now.get(key):

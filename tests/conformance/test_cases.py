@@ -46,6 +46,7 @@ def test_every_suite_that_this_version_promises_is_implemented() -> None:
         "override_order",
         "field_override",
         "general_estimator",
+        "summary_component_sets",
         "conflict_resolution",
         "suspend_dispatch",
     ]

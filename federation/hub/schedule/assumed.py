@@ -20,10 +20,9 @@ SETTLING = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Replicas on their way to one cluster, since a wall-clock time in seconds."""
+    """What is on its way to one cluster, since a wall-clock time in seconds: requirements of one pod, and pods."""
 
-    replicas: int
-    requirements: Requirements | None
+    parts: tuple[tuple[Requirements | None, int], ...]
     since: float
 
 
@@ -51,11 +50,13 @@ class Assumed:
     def take(self, key: BindingKey, view: BindingView, decision: Decision) -> None:
         """Note what a new decision adds to each cluster."""
         before = view.previous.targets if view.previous is not None else dict(view.held)
+        whole = tuple((one.requirements, one.replicas) for one in view.components)
         for cluster, replicas in decision.targets.items():
             more = replicas - before.get(cluster, 0)
-            if more > 0:
-                share = Share(replicas=more, requirements=view.requirements, since=time.time())
-                self._shares.setdefault(cluster, {})[key] = share
+            new = () if cluster in before else whole
+            parts = new or (((view.requirements, more),) if more > 0 else ())
+            if parts:
+                self._shares.setdefault(cluster, {})[key] = Share(parts=parts, since=time.time())
 
     def forget(self, key: BindingKey) -> None:
         """The binding is gone."""
@@ -79,6 +80,6 @@ class Assumed:
             for key in [key for key, share in shares.items() if observed > share.since + SETTLING]:
                 del shares[key]
             result[cluster.facts.name] = [
-                (share.requirements, share.replicas) for key, share in shares.items() if key != apart_from
+                part for key, share in shares.items() if key != apart_from for part in share.parts
             ]
         return result

@@ -11,7 +11,7 @@ from federation.api.binding import Decision
 from federation.api.lines import parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
 from federation.interpret import replicas_of
-from federation.schedule.decide import ScheduleError, proceed, schedule
+from federation.schedule.decide import Outcome, ScheduleError, proceed, schedule
 from federation.schedule.divide.webster import divide_by_weight
 from federation.schedule.moves import stuck
 from federation.schedule.snapshot import BindingView, ClusterView
@@ -91,7 +91,15 @@ def decide(
     if cause is None:
         return Answer(decision=proceed(view))
     outcome = schedule(view, clusters, assumed=assumed)
+    if cause is Trigger.CLUSTER_ELIGIBLE and view.placed and _says_nothing_new(outcome, view):
+        # One cluster more passes the filters and is not needed: not a decision, nor a failure of the one in force.
+        return Answer()
     return Answer(decision=outcome.decision if outcome.error is None else None, error=outcome.error, cause=cause)
+
+
+def _says_nothing_new(outcome: Outcome, view: BindingView) -> bool:
+    decision = outcome.decision
+    return decision is None or (not decision.moves and decision.targets == dict(view.placed))
 
 
 def describe(answer: Answer, view: BindingView) -> dict[str, str]:

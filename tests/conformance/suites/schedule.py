@@ -6,7 +6,7 @@ from typing import Any
 from federation.api.binding import Decision
 from federation.api.cluster import ResourceSummary
 from federation.api.placement import Placement, StaticClusterWeight, Taint
-from federation.capacity.summary import fit
+from federation.capacity.summary import fit, fit_sets
 from federation.policy.facts import ClusterFacts
 from federation.schedule.affinity import start_index
 from federation.schedule.condition import scheduled_condition
@@ -213,6 +213,13 @@ def _general_estimator(_suite: Suite, case: Case) -> Case:
     return {"replicas": fit(summary, given.get("request"), assumed=assumed)}
 
 
+def _summary_component_sets(_suite: Suite, case: Case) -> Case:
+    given = case["in"]
+    components = [(one.get("request"), one["replicas"]) for one in given["components"]]
+    assumed = [(one.get("request"), one["replicas"]) for one in given.get("assumed") or ()]
+    return {"sets": fit_sets(ResourceSummary.model_validate(given["summary"]), components, assumed=assumed)}
+
+
 def _one_of(expected: Case, actual: Case) -> bool:
     if "any_of" in expected:
         return actual["replicas"] in expected["any_of"]
@@ -234,6 +241,7 @@ SUITES: dict[str, Callable[[Suite, Case], Any]] = {
     "schedule_condition": _schedule_condition,
     "filter_plugins": _filter_plugins,
     "general_estimator": _general_estimator,
+    "summary_component_sets": _summary_component_sets,
 }
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
