@@ -52,3 +52,14 @@ def test_03_a_custom_resource_follows_its_crd(lab: Lab, repository: Path) -> Non
         eventually(lambda: not [one for one in lab.hub.every("rb") if one["spec"]["resource"]["kind"] == "Greeting"])
         lab.hub.run("delete", "-f", str(folder / "1-crd.yaml"), "--wait=false")
         eventually(lambda: not lab.hub.every("crb"))
+
+
+def test_04_a_workload_is_at_home_while_home_can_take_it(lab: Lab, repository: Path) -> None:
+    file = str(repository / "examples" / "04-affinity-groups")
+    lab.hub.run("apply", "-f", file)
+    try:
+        eventually(lambda: lab.hub.settled("Deployment", "web", "example-groups"))
+        assert set(lab.hub.targets("Deployment", "web", "example-groups")) == {"member1", "member2"}
+        assert lab.hub.status("Deployment", "web", "example-groups")["decision"]["affinity"] == "home"
+    finally:
+        lab.hub.run("delete", "-f", file)
