@@ -21,9 +21,12 @@ from federation.policy.selectors import NAME, selectors_priority
 from federation.schedule.decide import Outcome, schedule
 from federation.schedule.divide.assign import DUPLICATED, STATIC_WEIGHT
 from federation.schedule.divide.static import static_weights
+from federation.schedule.fixes import nearest
 from federation.schedule.triggers import trigger
 
 Story = dict[str, Any]
+FIXES = 5
+"""Clusters whose nearest fix is printed; all are in the output as data."""
 
 
 async def explain(hub: Client, text: str, namespace: str, output: str) -> None:
@@ -68,9 +71,12 @@ def tell(picture: Picture) -> Story:
     if picture.binding is None:
         return story
     story["decision"] = picture.status.get("decision")
-    outcome = _outcome(picture, policy)
+    outcome = outcome_of(picture, policy)
     lines += _decision_lines(picture, outcome)
     story["clusters"] = _cluster_rows(picture, outcome)
+    lines += [
+        f"  to have it in {one['cluster']} too: {'; '.join(one['fix'])}" for one in story["clusters"] if one["fix"]
+    ][:FIXES]
     return story
 
 
@@ -96,7 +102,8 @@ def _policy_lines(picture: Picture, policy: Manifest | None) -> list[str]:
     return lines
 
 
-def _outcome(picture: Picture, policy: Manifest | None) -> Outcome:
+def outcome_of(picture: Picture, policy: Manifest | None) -> Outcome:
+    """What the scheduler would answer now, by today's clusters."""
     binding = picture.binding or {}
     view = binding_view(binding, picture.template, policy)
     if picture.peers:
@@ -158,6 +165,7 @@ def _cluster_rows(picture: Picture, outcome: Outcome) -> list[Story]:
         rows.append({
             "cluster": verdict.cluster, "verdict": text, "score": sum(verdict.score_terms.values()),
             "scoreTerms": dict(verdict.score_terms), "free": verdict.estimate, "share": targets.get(verdict.cluster),
+            "fix": [] if refusal is None else [one.text for one in nearest(outcome.binding, outcome.clusters, verdict.cluster).changes],
             "member": " ".join(filter(None, [line.get("health", ""), line.get("reason", ""), line.get("error", "")])),
         })  # fmt: skip
     return rows

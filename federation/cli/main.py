@@ -27,6 +27,7 @@ from federation.cli.session import (
     output_option,
     run,
 )
+from federation.cli.why_not import why_not as tell_why_not
 from federation.kube.credentials import Credentials
 
 member_kubeconfig = click.option(
@@ -156,6 +157,21 @@ async def explain(options: Options, what: str, *, namespace: str | None, output:
     """Why here, why not there: policy, verdict of each cluster, shares."""
     hub = connect(options)
     await closing(hub, explain_template(hub, what, namespace or default_namespace(options), output))
+
+
+@main.command(name="why-not")
+@click.argument("cluster")
+@click.argument("what", metavar="KIND/NAME")
+@namespace_option
+@output_option
+@hub_options
+@run
+async def why_not(options: Options, cluster: str, what: str, *, namespace: str | None, output: str) -> None:
+    """Why a cluster does not have a workload, and what would change that: fedctl why-not member2 deploy/web."""
+    hub = connect(options)
+    place = namespace or default_namespace(options)
+    if await closing(hub, tell_why_not(hub, cluster, what, place, output)):
+        sys.exit(1)
 
 
 @main.command()

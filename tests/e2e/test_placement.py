@@ -197,3 +197,20 @@ def test_bounds_of_static_weights_hold_on_real_members(lab: Lab, place: str) -> 
     }
     lab.hub.apply(web(place, placement), deployment("web", place, 7))
     at(lab, place, member1=2, member2=3, member3=2)
+
+
+def test_why_not_names_the_smallest_change_and_the_change_admits_the_cluster(lab: Lab, place: str) -> None:
+    lab.hub.apply(
+        web(place, {"clusterAffinity": {"labelSelector": {"matchLabels": {f"{place}/use": "yes"}}}}),
+        deployment("web", place, 1),
+    )
+    eventually(lambda: lab.hub.condition("Deployment", "web", place, "Scheduled").get("reason") == "NoClusterFit")
+    answer = json.loads(lab.fedctl("why-not", "member1", "deploy/web", "-n", place, "-o", "json"))
+    (fix,) = answer["fixes"]
+    lab.hub.run(*fix["command"].split()[1:])
+    try:
+        at(lab, place, member1=1)
+        assert "member1 has it: 1 replicas" in lab.fedctl("why-not", "member1", "deploy/web", "-n", place, fails=1)
+    finally:
+        lab.hub.delete("deployment", "web", place)
+        lab.hub.run("label", "cluster.federation.dev", "member1", f"{place}/use-")
