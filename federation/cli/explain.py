@@ -120,6 +120,8 @@ def _decision_lines(picture: Picture, outcome: Outcome) -> list[str]:
     if decision.affinity:
         lines.append(f"  affinity group in use: {decision.affinity}")
     lines += [f"  {note}" for note in decision.notes]
+    if outcome.selection is not None:
+        lines += [f"  {line}" for line in outcome.selection.lines]
     lines += [f"  refused: {text}" for text in decision.refused]
     lines += [
         f"  moving {move.replicas or 'the copy'} from {move.from_} to {move.to or 'no other: it waits until one serves'}"
@@ -155,12 +157,16 @@ def _cluster_rows(picture: Picture, outcome: Outcome) -> list[Story]:
     decision = decision_of(picture.binding or {})
     targets = decision.targets if decision is not None else {}
     members = picture.status.get("members") or {}
+    left_out = {one.cluster: one for one in outcome.selection.left_out} if outcome.selection is not None else {}
     rows = []
     for verdict in outcome.verdicts:
         line = parse_line(members.get(verdict.cluster, ""))
         refusal = verdict.refusal
         text = "ok" if refusal is None else f"no {refusal.plugin}: {refusal.detail or refusal.reason}"
-        if refusal is None and targets and verdict.cluster not in targets:
+        left = left_out.get(verdict.cluster)
+        if left is not None:
+            text = f"no {left.bound}: {left.reason}"
+        elif refusal is None and targets and verdict.cluster not in targets:
             text = "ok, but replicas that are well placed do not move" if outcome.strategy != DUPLICATED else "ok"
         rows.append({
             "cluster": verdict.cluster, "verdict": text, "score": sum(verdict.score_terms.values()),

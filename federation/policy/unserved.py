@@ -38,7 +38,5 @@ def _asked(spec: PropagationSpec) -> Iterator[tuple[str, str]]:
 
 def _of_placement(placement: Placement) -> Iterator[tuple[str, str]]:
     path = "spec.placement"
-    if placement.spread_constraints:
-        yield f"{path}.spreadConstraints", "leave it out, and choose the clusters with clusterAffinity"
     if placement.load not in {None, "Ignore"}:
         yield f"{path}.load", "leave it out; measured load does not enter the score"

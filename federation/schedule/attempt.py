@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from federation.capacity.summary import InFlight, fit, fit_sets
 from federation.interpret.requirements import Requirements
 from federation.schedule.affinity import group_in_force
-from federation.schedule.divide.assign import Candidate, counts_room, rank, strategy_of
+from federation.schedule.divide.assign import STATIC_WEIGHT, Candidate, counts_room, rank, strategy_of
 from federation.schedule.divide.shares import divide
+from federation.schedule.divide.static import static_weights
 from federation.schedule.errors import ScheduleError, no_clusters, unschedulable
 from federation.schedule.plugins import Refusal, filters, scores
 from federation.schedule.plugins.taint_toleration.filter import first_untolerated
 from federation.schedule.snapshot import BindingView, ClusterView
+from federation.schedule.spread import Selection, select
 
 Assumed = Mapping[str, Sequence[tuple[Requirements | None, int]]]
 """By cluster: what was decided for other bindings and cannot be in the cluster's summary yet."""
@@ -26,7 +28,13 @@ class Attempt:
     refusals: Mapping[str, Refusal]
     shares: Mapping[str, int] = field(default_factory=dict)
     error: ScheduleError | None = None
-    notes: Sequence[str] = ()
+    selection: Selection | None = None
+    """What spread constraints made of the candidates; None without one, or before it came to that."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth keeping with the decision: that a better choice may exist."""
+        return self.selection.lines[-1:] if self.selection is not None and self.selection.approximate else []
 
 
 def attempt(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assumed) -> Attempt:
@@ -46,10 +54,28 @@ def attempt(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assu
         candidates = _candidates(binding, fitting, assumed)
         if binding.components:
             candidates = _with_room(candidates, refusals)
-        shares = divide(binding, rank(candidates), strategy=strategy)
+        selection = _spread(binding, rank(candidates), strategy)
+        chosen = selection.clusters if selection is not None else rank(candidates)
+        shares = divide(binding, chosen, strategy=strategy)
     except ScheduleError as error:
         return Attempt(binding=binding, strategy=strategy, refusals=refusals, error=error)
-    return Attempt(binding=binding, strategy=strategy, refusals=refusals, shares=shares)
+    return Attempt(binding=binding, strategy=strategy, refusals=refusals, shares=shares, selection=selection)
+
+
+def _spread(binding: BindingView, ranked: Sequence[Candidate], strategy: str) -> Selection | None:
+    """The candidates that spread constraints choose. Pinned clusters are not left out: somebody chose them by name."""
+    constraints = binding.placement.spread_constraints
+    if not constraints:
+        return None
+    scheduling = binding.placement.replica_scheduling
+    preference = scheduling.weight_preference if scheduling is not None else None
+    if strategy == STATIC_WEIGHT and preference is not None and preference.static_weight_list:
+        weighed = static_weights([one.facts for one in ranked], preference.static_weight_list)
+        ranked = [one for one in ranked if one.name in weighed]
+    return select(
+        ranked, constraints, strategy=strategy, replicas=binding.replicas or 0,
+        respect_capacity=bool(preference is not None and preference.respect_capacity),
+    )  # fmt: skip
 
 
 def refuse(binding: BindingView, cluster: ClusterView) -> Refusal | None:
@@ -101,17 +127,22 @@ def _candidates(binding: BindingView, clusters: Sequence[ClusterView], assumed: 
     """Scored candidates; what is free is counted only where it is asked for."""
     has = binding.targets
     group = group_in_force(binding.placement, binding.observed)
+    placement = binding.placement
     counts = bool(binding.components) or (
-        binding.replicas is not None and (len(group.tiers) > 1 or counts_room(binding.placement.replica_scheduling))
+        binding.replicas is not None
+        and (len(group.tiers) > 1 or bool(placement.spread_constraints) or counts_room(placement.replica_scheduling))
     )
+    closed = {
+        one.name for one in clusters if first_untolerated(one.taints, placement.cluster_tolerations or ()) is not None
+    }
     return [
         Candidate(
             facts=cluster.facts,
             score=sum(plugin.score(binding, cluster) for plugin in scores()),
-            free=free(binding, cluster, assumed) if counts else 0,
+            free=free(binding, cluster, assumed) if counts and cluster.name not in closed else 0,
             has=1 if binding.components and cluster.name in has else has.get(cluster.name, 0),
             tier=group.tier_of(cluster.facts) or 0 if len(group.tiers) > 1 else 0,
-            closed=first_untolerated(cluster.taints, binding.placement.cluster_tolerations or ()) is not None,
+            closed=cluster.name in closed,
         )
         for cluster in clusters
     ]

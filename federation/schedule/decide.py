@@ -15,6 +15,7 @@ from federation.schedule.errors import ScheduleError
 from federation.schedule.moves import advance, begin
 from federation.schedule.plugins import Refusal, scores
 from federation.schedule.snapshot import BindingView, ClusterView
+from federation.schedule.spread import Selection
 from federation.schedule.triggers import Trigger, inputs_of, trigger
 
 NAMES_IN_LINE = 10
@@ -48,6 +49,8 @@ class Outcome:
     error: ScheduleError | None
     refusals: Mapping[str, Refusal]
     strategy: str
+    selection: Selection | None = None
+    """What spread constraints made of those that pass."""
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -86,7 +89,7 @@ def schedule(binding: BindingView, clusters: Sequence[ClusterView], *, assumed: 
         decision = _record(won, clusters, notes=[_passed_over(group, one) for group, one in tried[:-1]])
     return Outcome(
         binding=won.binding, clusters=clusters, assumed=taken, decision=decision, error=_failure(tried, won),
-        refusals=won.refusals, strategy=won.strategy,
+        refusals=won.refusals, strategy=won.strategy, selection=won.selection,
     )  # fmt: skip
 
 

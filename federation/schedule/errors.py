@@ -32,3 +32,13 @@ def unschedulable(message: str) -> ScheduleError:
 def unsupported_strategy(message: str) -> ScheduleError:
     """The placement asks for a division that nobody knows."""
     return ScheduleError("unsupported_strategy", SCHEDULER_ERROR, message)
+
+
+def too_few(groups: str, message: str) -> ScheduleError:
+    """Clusters fit, but not enough of them, or in too few `groups` (clusters, regions, zones, ...), for the spread."""
+    return ScheduleError(f"too_few_{groups}", NO_CLUSTER_FIT, message)
+
+
+def insufficient_resource(message: str) -> ScheduleError:
+    """The clusters that the spread allows together have too little room (karmada.md 8.6 is not copied)."""
+    return ScheduleError("insufficient_resource", UNSCHEDULABLE, message)

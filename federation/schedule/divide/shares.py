@@ -5,7 +5,6 @@ filled first at every decision, overflow comes back by itself.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from federation.api.placement import ReplicaScheduling
 from federation.schedule.divide.assign import DUPLICATED, Candidate, assign
@@ -50,9 +49,8 @@ def _assign(
     binding: BindingView, replicas: int | None, candidates: Sequence[Candidate], strategy: str, fixed: Mapping[str, int]
 ) -> dict[str, int]:
     previous = {name: count for name, count in binding.targets.items() if name not in fixed}
-    able = [replace(one, free=0) if one.closed else one for one in candidates]
     return assign_tiers(
-        replicas, able, strategy=strategy, scheduling=binding.placement.replica_scheduling, previous=previous,
+        replicas, candidates, strategy=strategy, scheduling=binding.placement.replica_scheduling, previous=previous,
         fresh=binding.fresh, uid=binding.key,
     )  # fmt: skip
 

@@ -1,11 +1,12 @@
 """The scheduling suites: each case handed to `federation.schedule` and `federation.capacity`; only names are translated."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from federation.api.binding import Decision
 from federation.api.cluster import ResourceSummary
-from federation.api.placement import Placement, StaticClusterWeight, Taint
+from federation.api.placement import Placement, SpreadConstraint, StaticClusterWeight, Taint
 from federation.capacity.summary import fit, fit_sets
 from federation.policy.facts import ClusterFacts
 from federation.schedule.affinity import start_index
@@ -18,6 +19,11 @@ from federation.schedule.divide.webster import divide_by_weight, spread_by_curre
 from federation.schedule.errors import ScheduleError, no_clusters, unschedulable
 from federation.schedule.plugins import filters, scores
 from federation.schedule.snapshot import BindingView, ClusterView
+from federation.schedule.spread.constraint import Bound, read
+from federation.schedule.spread.groups import Group, select_groups
+from federation.schedule.spread.select import choose, select
+from federation.schedule.spread.topology import Key, Topology
+from federation.schedule.spread.weight import Demand, group_weight
 from federation.schedule.triggers import placement_changed
 
 Case = dict[str, Any]
@@ -151,6 +157,97 @@ def _placement_changed(_suite: Suite, case: Case) -> Case:
     return {"changed": placement_changed(placement, _placement(given["applied"]), observed=given.get("observed") or "")}
 
 
+_SPREAD_STRATEGIES = {None: "Duplicated", "none": "Duplicated", "Divided": "DynamicWeight"}
+
+
+def _candidates(clusters: Any) -> list[Candidate]:
+    return [
+        Candidate(_facts(one["name"]), score=one.get("score") or 0, free=one.get("available") or 0) for one in clusters
+    ]
+
+
+def _bound(by: str, given: Case) -> Bound:
+    cluster, others = read([_constraint(by, given)])
+    return others[0] if others else cluster
+
+
+def _constraint(by: str, given: Case) -> SpreadConstraint:
+    return SpreadConstraint.model_validate(
+        {"spreadByField": by, "minGroups": given.get("min"), "maxGroups": given.get("max")}
+    )
+
+
+def _group_score(_suite: Suite, case: Case) -> Case:
+    given = case["in"]
+    scores = [
+        group_weight(
+            [(score, available) for score, available in group], duplicated=given["kind"] == "Duplicated",
+            replicas=given["replicas"], least=given["min_groups"], cluster_least=given["cluster_min"],
+        )
+        for group in given["groups"]
+    ]  # fmt: skip
+    return {"scores": scores, "winner": scores.index(max(scores))}
+
+
+def _select_by_cluster(_suite: Suite, case: Case) -> Case:
+    given = case["in"]
+    strategy = _SPREAD_STRATEGIES.get(given.get("strategy"), given.get("strategy"))
+
+    def work() -> Case:
+        chosen = select(
+            _candidates(given["clusters"]), [_constraint("cluster", given)], strategy=strategy,
+            replicas=given.get("replicas") or 0,
+        )  # fmt: skip
+        return {"selected": [one.name for one in chosen.clusters]}
+
+    return _answer(work)
+
+
+def _select_groups(_suite: Suite, case: Case) -> Case:
+    given = case["in"]
+    groups = [Group(one["name"], one["value"], one["weight"]) for one in given["groups"]]
+    found = select_groups(groups, least=given["min"], most=given["max"], target=given["target"])
+    return {"selected": None if found is None else [group.name for group in found]}
+
+
+def _select_by_region(_suite: Suite, case: Case) -> Case:
+    given = case["in"]
+    region, cluster = _bound("region", given["region"]), _bound("cluster", given["cluster"])
+    regions = given["regions"]
+    candidates = rank([one for name in regions for one in _candidates(regions[name]["clusters"])])
+    known = Topology(
+        keys=(Key(region, {name: Group(name, len(one["clusters"]), one["score"]) for name, one in regions.items()}),),
+        clusters=tuple(candidates),
+        places={one["name"]: ((name,),) for name in regions for one in regions[name]["clusters"]},
+    )
+
+    def work() -> Case:
+        demand = Demand(replicas=0, duplicated=True, needs_room=False)
+        chosen = choose(known, cluster, demand, candidates=candidates)
+        return {"selected": [one.name for one in chosen.clusters]}
+
+    return _answer(work)
+
+
+def _select_clusters(_suite: Suite, case: Case) -> Case:
+    given = case["in"]
+    tiers = given.get("overflow_tier") or {}
+    candidates = rank([replace(one, tier=tiers.get(one.name, 0)) for one in _candidates(given["clusters"])])
+    constraints = [] if given["spread"] is None else [_constraint("cluster", given["spread"])]
+
+    def work() -> Case:
+        chosen = select(candidates, constraints, strategy="Duplicated", replicas=0)
+        return {"selected": sorted(one.name for one in chosen.clusters)}
+
+    return _answer(work)
+
+
+def _same_set(expected: Case, actual: Case) -> bool:
+    if "selected" not in expected or "selected" not in actual:
+        return expected == actual
+    return sorted(expected["selected"]) == sorted(actual["selected"])
+
+
 _ERRORS = {
     "fit": lambda: no_clusters("none fits"),
     "unschedulable": lambda: unschedulable("too small"),
@@ -237,6 +334,11 @@ SUITES: dict[str, Callable[[Suite, Case], Any]] = {
     "assign_replicas": _assign_replicas,
     "cluster_sort": _cluster_sort,
     "affinity_start_index": _affinity_start_index,
+    "group_score": _group_score,
+    "select_by_cluster": _select_by_cluster,
+    "select_groups": _select_groups,
+    "select_by_region": _select_by_region,
+    "select_clusters": _select_clusters,
     "placement_changed": _placement_changed,
     "schedule_condition": _schedule_condition,
     "filter_plugins": _filter_plugins,
@@ -247,4 +349,5 @@ SUITES: dict[str, Callable[[Suite, Case], Any]] = {
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "spread_by_current_replicas": _one_of,
     "assign_replicas": _by_name,
+    "select_clusters": _same_set,
 }

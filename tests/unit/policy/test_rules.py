@@ -147,7 +147,6 @@ def test_an_ordinary_object_travels() -> None:
 @pytest.mark.parametrize(
     "placement",
     [
-        {"spreadConstraints": [{"spreadByField": "region"}]},
         {"load": "Prefer"},
     ],
     ids=lambda one: next(iter(one)),
