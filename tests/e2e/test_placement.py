@@ -214,3 +214,40 @@ def test_why_not_names_the_smallest_change_and_the_change_admits_the_cluster(lab
     finally:
         lab.hub.delete("deployment", "web", place)
         lab.hub.run("label", "cluster.federation.dev", "member1", f"{place}/use-")
+
+
+def test_a_workload_spreads_over_regions_and_moves_nothing_when_it_grows(lab: Lab, place: str) -> None:
+    spread = [
+        {"spreadByField": "region", "minGroups": 2, "maxGroups": 2},
+        {"spreadByField": "cluster", "minGroups": 2, "maxGroups": 2},
+    ]
+    lab.hub.apply(
+        web(place, on("member1", "member2", "member3", spreadConstraints=spread) | dynamic()),
+        deployment("web", place, 4),
+    )
+    eventually(
+        lambda: sum(replicas(lab, place).values()) == 4 and lab.hub.settled("Deployment", "web", place), within=60
+    )
+    before = replicas(lab, place)
+    assert "member3" in before, "the only one of region us"
+    assert len(before) == 2
+    lab.hub.scale("web", place, 6)
+    eventually(
+        lambda: sum(replicas(lab, place).values()) == 6 and lab.hub.settled("Deployment", "web", place), within=60
+    )
+    after = replicas(lab, place)
+    assert after.keys() == before.keys()
+    assert all(after[name] >= count for name, count in before.items())
+    assert "spread by region (2 to 2)" in lab.fedctl("explain", "deploy/web", "-n", place)
+
+
+def test_a_spread_that_cannot_be_is_an_error_that_names_the_constraint(lab: Lab, place: str) -> None:
+    spread = [{"spreadByField": "region", "minGroups": 3}, {"spreadByField": "cluster", "minGroups": 1}]
+    lab.hub.apply(
+        web(place, on("member1", "member2", "member3", spreadConstraints=spread)), deployment("web", place, 1)
+    )
+    refused = eventually(
+        lambda: (found := lab.hub.condition("Deployment", "web", place, "Scheduled")).get("status") == "False" and found
+    )
+    assert "region" in refused["message"]
+    assert "3" in refused["message"]

@@ -67,10 +67,11 @@ class Assumed:
         """The Cluster is gone."""
         self._shares.pop(name, None)
 
-    def by_cluster(
-        self, clusters: Sequence[ClusterView], *, apart_from: BindingKey
-    ) -> dict[str, list[tuple[Requirements | None, int]]]:
-        """What to deduct per cluster; shares that the cluster's summary contains by now are dropped."""
+    def by_cluster(self, clusters: Sequence[ClusterView]) -> dict[str, list[tuple[Requirements | None, int]]]:
+        """What to deduct per cluster; shares that the cluster's summary contains by now are dropped.
+
+        A binding's own share is deducted like any other: it is counted once, as what the cluster has.
+        """
         result: dict[str, list[tuple[Requirements | None, int]]] = {}
         for cluster in clusters:
             shares = self._shares.get(cluster.facts.name)
@@ -79,7 +80,5 @@ class Assumed:
             observed = (seconds_of(cluster.summary.observed_at) if cluster.summary is not None else None) or 0.0
             for key in [key for key, share in shares.items() if observed > share.since + SETTLING]:
                 del shares[key]
-            result[cluster.facts.name] = [
-                part for key, share in shares.items() if key != apart_from for part in share.parts
-            ]
+            result[cluster.facts.name] = [part for share in shares.values() for part in share.parts]
         return result

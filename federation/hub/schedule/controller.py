@@ -164,7 +164,7 @@ class Schedule:
         clusters = self._snapshot()
         evicting, left = evictions(view, clusters, now=now)
         view = replace(view, evicting=evicting, seen=Seen(self._fleet, reference))
-        assumed = self._assumed.by_cluster(clusters, apart_from=key)
+        assumed = self._assumed.by_cluster(clusters)
         back = self._returning.wait(key, view, clusters, assumed)
         view = replace(view, returning=back is not None and back <= 0)
         waits = (left, pin_left(binding, now=now), back)
