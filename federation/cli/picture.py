@@ -8,14 +8,17 @@ from federation.api.meta import Manifest
 from federation.api.naming import binding_name
 from federation.cli.reference import resolve
 from federation.cli.session import Refused
-from federation.hub.policies import Policy, judge
+from federation.hub.detect.decide import Plan, plan
+from federation.hub.policies import Policy, awaiting, contenders, judge
 from federation.hub.views import object_facts
 from federation.kube.client import Client
 from federation.kube.errors import NotFound
 from federation.kube.resource import (
+    CLUSTER_OVERRIDE_POLICIES,
     CLUSTER_PROPAGATION_POLICIES,
     CLUSTER_RESOURCE_BINDINGS,
     CLUSTERS,
+    OVERRIDE_POLICIES,
     PROPAGATION_POLICIES,
     RESOURCE_BINDINGS,
     Resource,
@@ -31,6 +34,8 @@ class Picture:
     template: Manifest
     binding: Manifest | None
     policies: list[Manifest]
+    overrides: frozenset[tuple[str, str]]
+    """(namespace, name) of override policies; read only where a policy depends on some."""
     clusters: list[Manifest]
 
     @property
@@ -46,7 +51,22 @@ class Picture:
 
     def judged(self) -> list[tuple[Manifest, Policy]]:
         """All policies with their verdicts."""
-        return [(one, judge(one)) for one in self.policies]
+        return [(one, self._judge(one)) for one in self.policies]
+
+    def plan(self) -> Plan:
+        """What detect does about the template by today's policies."""
+        policies = [policy for one, policy in self.judged() if "deletionTimestamp" not in one["metadata"]]
+        return plan(self.template, policies=policies, binding=self.binding)
+
+    def in_force(self) -> Manifest | None:
+        """The policy to schedule by; None while what was decided goes on to hold."""
+        reference = ((self.binding or {}).get("spec") or {}).get("policy") or {}
+        policy = self.policy
+        return policy if policy is not None and self._judge(policy).decides(reference) else None
+
+    def _judge(self, manifest: Manifest) -> Policy:
+        namespace = manifest["metadata"].get("namespace") or ""
+        return awaiting(judge(manifest), [name for place, name in self.overrides if place == namespace])
 
     def claim(self) -> Claim:
         """Who claims the template by today's policies."""
@@ -58,8 +78,8 @@ class Picture:
             if reference
             else None
         )
-        usable = [policy.facts for _, policy in self.judged() if policy.usable]
-        return choose(object_facts(self.template), usable, current)
+        able = contenders((policy for _, policy in self.judged()), current)
+        return choose(object_facts(self.template), [policy.facts for policy in able], current)
 
 
 async def take(hub: Client, text: str, namespace: str) -> Picture:
@@ -79,16 +99,28 @@ async def take(hub: Client, text: str, namespace: str) -> Picture:
         hub.list(CLUSTER_PROPAGATION_POLICIES),
         hub.list(CLUSTERS),
     )
+    policies = [
+        *(_kind(one, "PropagationPolicy") for one in (own.items if own else ())),
+        *(_kind(one, "ClusterPropagationPolicy") for one in cluster_wide.items),
+    ]
     return Picture(
         resource=resource,
         template=_typed(template, resource),
         binding=binding,
-        policies=[
-            *(_kind(one, "PropagationPolicy") for one in (own.items if own else ())),
-            *(_kind(one, "ClusterPropagationPolicy") for one in cluster_wide.items),
-        ],
+        policies=policies,
+        overrides=frozenset(await _overrides(hub, policies, place)),
         clusters=sorted(clusters.items, key=lambda one: str(one["metadata"]["name"])),
     )
+
+
+async def _overrides(hub: Client, policies: list[Manifest], place: str | None) -> list[tuple[str, str]]:
+    """The override policies that are there, as far as a policy depends on some."""
+    if not any(one["spec"].get("dependentOverrides") for one in policies):
+        return []
+    pages = [await hub.list(CLUSTER_OVERRIDE_POLICIES), *([await hub.list(OVERRIDE_POLICIES, place)] if place else [])]
+    return [
+        (one["metadata"].get("namespace") or "", str(one["metadata"]["name"])) for page in pages for one in page.items
+    ]
 
 
 async def _no_page() -> Any:

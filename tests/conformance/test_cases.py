@@ -34,6 +34,7 @@ def test_every_suite_that_this_version_promises_is_implemented() -> None:
         "selector_list_priority",
         "policy_priority",
         "policy_name_order",
+        "deprioritized_policy_requeue",
         "placement_changed",
         "schedule_condition",
         "filter_plugins",
