@@ -52,3 +52,19 @@ def test_03_a_custom_resource_follows_its_crd(lab: Lab, repository: Path) -> Non
         eventually(lambda: not [one for one in lab.hub.every("rb") if one["spec"]["resource"]["kind"] == "Greeting"])
         lab.hub.run("delete", "-f", str(folder / "1-crd.yaml"), "--wait=false")
         eventually(lambda: not lab.hub.every("crb"))
+
+
+def test_04_a_policy_takes_an_object_once_its_override_is_there(lab: Lab, repository: Path) -> None:
+    file, place = str(repository / "examples" / "04-policies"), "example-policies"
+    lab.hub.run("apply", "-f", file)
+    try:
+        banner = eventually(lambda: lab.member(2).get("configmap", "banner", place))
+        assert banner["data"] == {"text": "hello from member2"}
+        eventually(lambda: lab.member(1).get("configmap", "motd", place))
+        eventually(lambda: lab.member(1).get("configmap", "banner", place) is None)
+        status = eventually(lambda: lab.hub.get("pp", "default", place)["status"].get("lost") or None, within=20)
+        assert status == [
+            f"ConfigMap {place}/banner: PropagationPolicy banner takes it with preemption: Always: its priority 1 is above 0"
+        ]
+    finally:
+        lab.hub.run("delete", "-f", file)
