@@ -28,6 +28,14 @@ class PolicyReference(Model):
     namespace: Namespace | None = Field(default=None, description="Namespace of a PropagationPolicy.")
     name: Name = Field(description="Name.")
     uid: Uid = Field(default="", description="UID.")
+    generation: int | None = Field(
+        default=None,
+        description="Of a Lazy policy: its generation that is in force; 0 while none is, then what was decided before stays.",
+    )
+    template_hash: Word | None = Field(
+        default=None,
+        description="While an edit of a Lazy policy waits: hash of the template; it acts when the template has another one.",
+    )
 
 
 class Pin(Model):

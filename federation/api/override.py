@@ -6,7 +6,7 @@ from pydantic import Field
 
 from federation.api.meta import Condition, Kind, LabelKey, Model, Name
 from federation.api.placement import ClusterAffinity
-from federation.api.propagation import ResourceSelector
+from federation.api.propagation import Count, Lines, ResourceSelector
 from federation.api.schema import any_value, cel
 
 Pointer = Annotated[str, Field(max_length=1024)]
@@ -121,15 +121,30 @@ class OverrideSpec(Model):
 
 
 class OverrideStatus(Model):
-    """Room for what an override policy says of itself."""
+    """What an override policy changes, and where it cannot."""
 
     observed_generation: int | None = Field(default=None, description="Generation that this status was computed for.")
+    objects: Count | None = Field(default=None, description="Placed objects that it concerns in at least one cluster.")
+    clusters: Count | None = Field(default=None, description="Clusters in which it concerns an object.")
+    problems: Lines | None = Field(
+        default=None,
+        description="What it cannot do: the field, the object, the clusters; the first ten, and how many more.",
+    )
     conditions: list[Condition] | None = Field(
-        default=None, max_length=8, description="Ready.", json_schema_extra={"x-kubernetes-list-type": "atomic"}
+        default=None,
+        max_length=8,
+        description="Ready, Stalled.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
 
 
-_COLUMNS = (("AGE", "date", ".metadata.creationTimestamp"),)
+_COLUMNS = (
+    ("OBJECTS", "integer", ".status.objects"),
+    ("CLUSTERS", "integer", ".status.clusters"),
+    ("READY", "string", '.status.conditions[?(@.type=="Ready")].status'),
+    ("REASON", "string", '.status.conditions[?(@.type=="Ready")].reason'),
+    ("AGE", "date", ".metadata.creationTimestamp"),
+)
 
 
 class OverridePolicy(Kind):
@@ -140,7 +155,7 @@ class OverridePolicy(Kind):
     columns = _COLUMNS
 
     spec: OverrideSpec = Field(description="What changes where.")
-    status: OverrideStatus | None = Field(default=None, description="Status.")
+    status: OverrideStatus | None = Field(default=None, description="What it changes, and where it cannot.")
 
 
 class ClusterOverridePolicy(Kind):
@@ -152,7 +167,7 @@ class ClusterOverridePolicy(Kind):
     columns = _COLUMNS
 
     spec: OverrideSpec = Field(description="What changes where.")
-    status: OverrideStatus | None = Field(default=None, description="Status.")
+    status: OverrideStatus | None = Field(default=None, description="What it changes, and where it cannot.")
 
 
 __all__ = ["ClusterOverridePolicy", "OverridePolicy", "OverrideSpec", "Overriders", "RuleWithCluster"]

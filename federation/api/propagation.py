@@ -141,21 +141,28 @@ class PropagationSpec(Model):
     schedule_priority: SchedulePriority | None = Field(default=None, description="Priority in the scheduling queue.")
 
 
+Lines = Annotated[list[Text], Field(max_length=11, json_schema_extra={"x-kubernetes-list-type": "atomic"})]
+"""The first ten, and how many more there are."""
+
+
 class PolicyStatus(Model):
-    """What a policy claims and what became of it."""
+    """What a policy claims and what became of it. Lists hold the first ten, and say how many more there are."""
 
     observed_generation: int | None = Field(default=None, description="Generation that this status was computed for.")
     claimed: Count | None = Field(default=None, description="Objects that this policy claims.")
-    placed: Count | None = Field(default=None, description="Claimed objects that have a decision in force.")
+    placed: Count | None = Field(default=None, description="Claimed objects that are placed as it asks.")
+    waiting: Count | None = Field(
+        default=None, description="Objects for which it does not act yet: it is Lazy, or overrides are missing."
+    )
     never_propagated: Count | None = Field(default=None, description="Selected objects that are never propagated.")
-    lost: list[Text] | None = Field(
-        default=None, max_length=10, description="Selected objects that another policy has, the first ten.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )  # fmt: skip
-    not_placed: list[Text] | None = Field(
-        default=None, max_length=10, description="Claimed objects without a place and why, the first ten.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )  # fmt: skip
+    lost: Lines | None = Field(default=None, description="Selected objects that another policy has: which, and why.")
+    preempted: Lines | None = Field(
+        default=None, description="Objects that it takes from other policies, and from which."
+    )
+    not_placed: Lines | None = Field(default=None, description="Claimed objects without a place, and why.")
+    waiting_for: Lines | None = Field(
+        default=None, description="Objects for which it does not act yet, and what it waits for."
+    )
     conditions: list[Condition] | None = Field(
         default=None,
         max_length=8,
@@ -168,6 +175,7 @@ _COLUMNS = (
     ("PRIORITY", "integer", ".spec.priority"),
     ("CLAIMED", "integer", ".status.claimed"),
     ("PLACED", "integer", ".status.placed"),
+    ("WAITING", "integer", ".status.waiting"),
     ("READY", "string", '.status.conditions[?(@.type=="Ready")].status'),
     ("REASON", "string", '.status.conditions[?(@.type=="Ready")].reason'),
     ("AGE", "date", ".metadata.creationTimestamp"),

@@ -71,7 +71,7 @@ def tell(picture: Picture) -> Story:
     if picture.binding is None:
         return story
     story["decision"] = picture.status.get("decision")
-    outcome = outcome_of(picture, policy)
+    outcome = outcome_of(picture)
     lines += _decision_lines(picture, outcome)
     story["clusters"] = _cluster_rows(picture, outcome)
     lines += [
@@ -87,6 +87,8 @@ def _policy_lines(picture: Picture, policy: Manifest | None) -> list[str]:
         how = {1: "kind", 2: "label", 3: "name"}.get(match, "")
         never = never_propagated(picture.template, named=match == NAME)
         lines = [f"policy: {spec.facts} claims it by {how}, priority {spec.facts.priority}"]
+        waiting = picture.plan().waiting
+        lines += [f"  but it does not act yet: {waiting}"] if waiting else []
         return [*lines, f"  but it is never propagated: {never}"] if never else lines
     if picture.binding is not None and picture.policy is None:
         return ["policy: gone; what was decided stays (deleting a policy moves nothing)"]
@@ -102,10 +104,10 @@ def _policy_lines(picture: Picture, policy: Manifest | None) -> list[str]:
     return lines
 
 
-def outcome_of(picture: Picture, policy: Manifest | None) -> Outcome:
+def outcome_of(picture: Picture) -> Outcome:
     """What the scheduler would answer now, by today's clusters."""
     binding = picture.binding or {}
-    view = binding_view(binding, picture.template, policy)
+    view = binding_view(binding, picture.template, picture.in_force())
     if picture.peers:
         view = with_peers(view, binding, [(one, found.targets) for one in picture.peers if (found := decision_of(one))])
     return schedule(view, [cluster_view(one) for one in picture.clusters])

@@ -8,14 +8,18 @@ from federation.api.meta import Manifest
 from federation.api.naming import binding_name
 from federation.cli.reference import resolve
 from federation.cli.session import Refused
-from federation.hub.policies import Policy, judge
+from federation.hub.detect.decide import Plan, plan
+from federation.hub.policies import Policy, awaiting, contenders, judge
 from federation.hub.views import object_facts, workload_groups
 from federation.kube.client import Client
-from federation.kube.errors import NotFound
+from federation.kube.errors import Forbidden, NotFound
 from federation.kube.resource import (
+    CLUSTER_OVERRIDE_POLICIES,
     CLUSTER_PROPAGATION_POLICIES,
     CLUSTER_RESOURCE_BINDINGS,
     CLUSTERS,
+    OVERRIDE_POLICIES,
+    PRIORITY_CLASSES,
     PROPAGATION_POLICIES,
     RESOURCE_BINDINGS,
     Resource,
@@ -31,7 +35,11 @@ class Picture:
     template: Manifest
     binding: Manifest | None
     policies: list[Manifest]
+    overrides: frozenset[tuple[str, str]]
+    """(namespace, name) of override policies; read only where a policy depends on some."""
     clusters: list[Manifest]
+    priority_classes: frozenset[str] | None = None
+    """Names of the hub's PriorityClasses; None where no policy needs one, or they may not be read."""
     peers: list[Manifest]
     """Other bindings of the namespace, where the template is placed with or apart from others."""
 
@@ -48,7 +56,26 @@ class Picture:
 
     def judged(self) -> list[tuple[Manifest, Policy]]:
         """All policies with their verdicts."""
-        return [(one, judge(one)) for one in self.policies]
+        return [(one, self._judge(one)) for one in self.policies]
+
+    def plan(self) -> Plan:
+        """What detect does about the template by today's policies."""
+        policies = [policy for one, policy in self.judged() if "deletionTimestamp" not in one["metadata"]]
+        known = self.priority_classes
+        return plan(
+            self.template, policies=policies, binding=self.binding,
+            priority_of_class=lambda name: 0 if known is None or name in known else None,
+        )  # fmt: skip
+
+    def in_force(self) -> Manifest | None:
+        """The policy to schedule by; None while what was decided goes on to hold."""
+        reference = ((self.binding or {}).get("spec") or {}).get("policy") or {}
+        policy = self.policy
+        return policy if policy is not None and self._judge(policy).decides(reference) else None
+
+    def _judge(self, manifest: Manifest) -> Policy:
+        namespace = manifest["metadata"].get("namespace") or ""
+        return awaiting(judge(manifest), [name for place, name in self.overrides if place == namespace])
 
     def claim(self) -> Claim:
         """Who claims the template by today's policies."""
@@ -60,8 +87,8 @@ class Picture:
             if reference
             else None
         )
-        usable = [policy.facts for _, policy in self.judged() if policy.usable]
-        return choose(object_facts(self.template), usable, current)
+        able = contenders((policy for _, policy in self.judged()), current)
+        return choose(object_facts(self.template), [policy.facts for policy in able], current)
 
 
 async def take(hub: Client, text: str, namespace: str) -> Picture:
@@ -82,17 +109,39 @@ async def take(hub: Client, text: str, namespace: str) -> Picture:
         hub.list(CLUSTERS),
     )
     peers = await hub.list(RESOURCE_BINDINGS, place) if place and binding and workload_groups(binding) else None
+    policies = [
+        *(_kind(one, "PropagationPolicy") for one in (own.items if own else ())),
+        *(_kind(one, "ClusterPropagationPolicy") for one in cluster_wide.items),
+    ]
     return Picture(
         resource=resource,
         template=_typed(template, resource),
         binding=binding,
-        policies=[
-            *(_kind(one, "PropagationPolicy") for one in (own.items if own else ())),
-            *(_kind(one, "ClusterPropagationPolicy") for one in cluster_wide.items),
-        ],
+        policies=policies,
+        overrides=frozenset(await _overrides(hub, policies, place)),
+        priority_classes=await _priority_classes(hub, policies),
         clusters=sorted(clusters.items, key=lambda one: str(one["metadata"]["name"])),
         peers=[one for one in (peers.items if peers else ()) if one["metadata"]["name"] != key],
     )
+
+
+async def _overrides(hub: Client, policies: list[Manifest], place: str | None) -> list[tuple[str, str]]:
+    """The override policies that are there, as far as a policy depends on some."""
+    if not any(one["spec"].get("dependentOverrides") for one in policies):
+        return []
+    pages = [await hub.list(CLUSTER_OVERRIDE_POLICIES), *([await hub.list(OVERRIDE_POLICIES, place)] if place else [])]
+    return [
+        (one["metadata"].get("namespace") or "", str(one["metadata"]["name"])) for page in pages for one in page.items
+    ]
+
+
+async def _priority_classes(hub: Client, policies: list[Manifest]) -> frozenset[str] | None:
+    if not any(one["spec"].get("schedulePriority") for one in policies):
+        return None
+    try:
+        return frozenset(str(one["metadata"]["name"]) for one in (await hub.list(PRIORITY_CLASSES)).items)
+    except Forbidden:
+        return None
 
 
 async def _no_page() -> Any:

@@ -44,7 +44,7 @@ def tell(picture: Picture, cluster: str, text: str) -> dict[str, Any]:
         answer["lines"] = [f"no policy claims {text}{near}", f"fedctl explain {text} says more"]
         return answer
     decision = decision_of(picture.binding)
-    outcome = outcome_of(picture, picture.policy)
+    outcome = outcome_of(picture)
     if decision is not None and cluster in decision.targets:
         answer["placed"] = True
         answer["lines"] = [f"{cluster} has it: {decision.targets[cluster]} replicas by decision {decision.epoch}"]

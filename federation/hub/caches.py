@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from federation.api.meta import GROUP, SYSTEM_NAMESPACE, Manifest
 from federation.api.naming import binding_name
-from federation.hub.policies import Policy, judge
+from federation.hub.policies import Policy, awaiting, judge
 from federation.hub.views import workload_groups
 from federation.kube.client import Client
 from federation.kube.discovery import Discovery
@@ -49,6 +49,8 @@ BY_NAMESPACE = "namespace"
 
 BY_WORKLOAD_GROUP = "workload group"
 """Index of bindings by namespace and workload affinity (or anti-affinity) group."""
+BY_OVERRIDE = "override"
+"""Index of propagation policies by namespace and name of the override policies that they depend on."""
 
 POLICY_KINDS = {
     "PropagationPolicy": PROPAGATION_POLICIES,
@@ -86,8 +88,10 @@ class HubCaches:
         for store in (self.bindings, self.cluster_bindings):
             store.add_index(BY_POLICY, _policy_uid)
         self.bindings.add_index(BY_WORKLOAD_GROUP, _workload_groups)
-        self.policies.add_index(BY_NAMESPACE, lambda entry: [entry.namespace])
+        for store in (self.policies, self.overrides):
+            store.add_index(BY_NAMESPACE, lambda entry: [entry.namespace])
         for store in (self.policies, self.cluster_policies):
+            store.add_index(BY_OVERRIDE, _dependencies)
             store.subscribe(self._policy_changed)
         self._crds = self._watches.want(CRDS, metadata_only=True)
         self._crds.subscribe(self._crd_changed)
@@ -147,12 +151,22 @@ class HubCaches:
         return self.policy(named.get("kind") or "", named.get("namespace") or "", named.get("name") or "")
 
     def judged(self, entry: Cached) -> Policy:
-        """A cached policy, parsed and validated once per version."""
+        """A cached policy, parsed and validated once per version, and what it depends on looked up."""
         known = self._judged.get(entry.uid)
         if known is None or known[0] != entry.resource_version:
             known = (entry.resource_version, judge(entry.manifest()))
             self._judged[entry.uid] = known
-        return known[1]
+        policy = known[1]
+        names = policy.spec.dependent_overrides
+        if not names:
+            return policy
+        store = self.overrides if entry.namespace else self.cluster_overrides
+        return awaiting(policy, [name for name in names if store.get(entry.namespace, name) is not None])
+
+    def depending(self, override: Cached) -> list[Cached]:
+        """The propagation policies that depend on an override policy: of its own scope and namespace (karmada.md 1.1.2)."""
+        store = self.policies if override.namespace else self.cluster_policies
+        return store.by_index(BY_OVERRIDE, f"{override.namespace}/{override.name}")
 
     def binding_key(self, resource: Resource, template: Cached) -> BindingKey:
         """The key of the binding of a template."""
@@ -167,7 +181,7 @@ class HubCaches:
         """Override policies that could concern an object of this namespace ("" for a cluster-scoped one)."""
         yield from self.cluster_overrides.values()
         if namespace:
-            yield from (entry for entry in self.overrides.values() if entry.namespace == namespace)
+            yield from self.overrides.by_index(BY_NAMESPACE, namespace)
 
     def on_template(self, handler: TemplateHandler) -> None:
         """Call `handler` for every change of every kind that is or will be watched."""
@@ -182,6 +196,11 @@ class HubCaches:
     def watched_templates(self) -> set[Resource]:
         """The kinds that are watched now."""
         return set(self._templates)
+
+    @property
+    def templates_listed(self) -> bool:
+        """Whether every watched kind has been listed at least once."""
+        return all(store.synced for store in self._templates.values())
 
     def watch_templates(self, wanted: Iterable[Resource]) -> None:
         """Watch exactly these kinds; new ones are started, others stopped."""
@@ -269,6 +288,11 @@ def _policy_uid(entry: Cached) -> list[str]:
 
 def _workload_groups(entry: Cached) -> list[str]:
     return workload_groups(entry.manifest())
+
+
+def _dependencies(entry: Cached) -> list[str]:
+    names = (entry.manifest().get("spec") or {}).get("dependentOverrides") or []
+    return [f"{entry.namespace}/{name}" for name in names]
 
 
 def _bound(handler: TemplateHandler, resource: Resource) -> Callable[[Change], None]:

@@ -15,9 +15,7 @@ from federation.api.meta import LEAVE_ANNOTATION, Manifest, parse_lenient
 from federation.api.moments import seconds_of
 from federation.api.override import OverrideSpec
 from federation.api.placement import Placement, Taint
-from federation.api.propagation import PropagationSpec
 from federation.interpret import components_of, replicas_of, requirements_of, surge_of
-from federation.policy.claim import PolicyFacts
 from federation.policy.facts import ClusterFacts, ObjectFacts
 from federation.policy.override import OverrideFacts
 from federation.schedule.snapshot import BindingView, ClusterView
@@ -91,21 +89,6 @@ def object_facts(manifest: Manifest) -> ObjectFacts:
         namespace=metadata.get("namespace") or "",
         name=metadata["name"],
         labels=metadata.get("labels") or {},
-    )
-
-
-def policy_facts(manifest: Manifest) -> PolicyFacts:
-    """What the claim rules see of a PropagationPolicy or ClusterPropagationPolicy."""
-    metadata = manifest["metadata"]
-    spec = parse_lenient(PropagationSpec, manifest.get("spec") or {})
-    return PolicyFacts(
-        kind=manifest["kind"],
-        namespace=metadata.get("namespace") or "",
-        name=metadata["name"],
-        uid=metadata.get("uid") or "",
-        priority=spec.priority or 0,
-        selectors=tuple(spec.resource_selectors),
-        generation=metadata.get("generation") or 0,
     )
 
 

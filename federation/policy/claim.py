@@ -1,8 +1,9 @@
 """Which policy claims an object, who loses it and why, and what would have claimed an object that nobody claims.
 
-Order: a living policy that claims the object and still selects it keeps it (DESIGN section 5); else PropagationPolicies
-come before ClusterPropagationPolicies, then explicit priority (higher first), selector priority (name, label, kind), name
-in alphabetical order (karmada.md 3.1.2). The order is total, so the answer does not depend on the order of arrival.
+Order: a living policy that claims the object and still selects it keeps it (DESIGN section 5), unless one that preempts takes
+it (karmada.md 3.1.6); else PropagationPolicies come before ClusterPropagationPolicies, then explicit priority (higher first),
+selector priority (name, label, kind), name in alphabetical order (karmada.md 3.1.2). The order is total, so the answer does
+not depend on the order of arrival.
 """
 
 from collections.abc import Sequence
@@ -39,9 +40,12 @@ class PolicyFacts:
     name: str
     uid: str = ""
     priority: int = 0
+    preempts: bool = False
+    """`preemption: Always`: it takes the objects that it names from policies below it."""
     selectors: tuple[ResourceSelector, ...] = field(default=(), hash=False)
     generation: int = 0
-    created: str = ""
+    changed: str = ""
+    """When its content changed last, as the API server writes times."""
 
     def is_(self, reference: PolicyRef) -> bool:
         """Whether this is the policy that a binding refers to (a namesake made later is another one)."""
@@ -84,9 +88,9 @@ def choose(obj: ObjectFacts, policies: Sequence[PolicyFacts], current: PolicyRef
         return Claim(winner=None, obj=obj, considered=policies)
     candidates.sort(key=_rank)
     keeper = next((entry for entry in candidates if current is not None and entry[1].is_(current)), None)
-    best = keeper or candidates[0]
+    best = candidates[0] if keeper is None else next((one for one in candidates if _takes(one, keeper)), keeper)
     losers = [
-        (entry[1], _reason(entry, best, keeps=keeper is not None))
+        (entry[1], _reason(entry, best, keeps=best is keeper))
         for entry in candidates
         if entry is not best
     ]  # fmt: skip
@@ -106,6 +110,24 @@ def out_of_scope(policy: PolicyFacts, obj: ObjectFacts) -> str | None:
     return None
 
 
+def preempts(policy: PolicyFacts, other: PolicyFacts) -> bool:
+    """Whether a policy takes a named object from the one that has it (karmada.md 3.1.6).
+
+    A PropagationPolicy from any ClusterPropagationPolicy, never the other way round; among equals the higher priority from
+    the lower one; equal priority never.
+    """
+    if not policy.preempts:
+        return False
+    if policy.kind != other.kind:
+        return policy.kind == NAMESPACED_KIND
+    return policy.priority > other.priority
+
+
+def _takes(entry: tuple[int, PolicyFacts], keeper: tuple[int, PolicyFacts]) -> bool:
+    priority, policy = entry
+    return priority == NAME and preempts(policy, keeper[1])
+
+
 def _rank(entry: tuple[int, PolicyFacts]) -> tuple[bool, int, int, str, str, str]:
     priority, policy = entry
     return (policy.kind != NAMESPACED_KIND, -policy.priority, -priority, policy.name, policy.namespace, policy.uid)
@@ -116,6 +138,9 @@ def _reason(loser: tuple[int, PolicyFacts], winner: tuple[int, PolicyFacts], *, 
     (lost_match, lost), (won_match, won) = loser, winner
     if keeps and _rank(loser) < _rank(winner):
         return f"{won} claimed it first and keeps it while it selects it"
+    if won_match == NAME and preempts(won, lost):
+        above = "" if lost.kind != won.kind else f": its priority {won.priority} is above {lost.priority}"
+        return f"{won} takes it with preemption: Always{above}"
     if lost.kind != won.kind:
         return f"{won} comes first: a {NAMESPACED_KIND} precedes a {CLUSTER_KIND}"
     if lost.priority != won.priority:

@@ -20,20 +20,14 @@ def unserved(spec: PropagationSpec) -> list[Violation]:
 
 def _asked(spec: PropagationSpec) -> Iterator[tuple[str, str]]:
     yield from _of_placement(spec.placement)
-    if spec.preemption == "Always":
-        yield "spec.preemption", "leave it out, and raise priority before the object is claimed"
     if spec.propagate_deps:
         yield "spec.propagateDeps", "leave it out, and select the ConfigMaps, Secrets and others by name"
     if spec.association:
         yield "spec.association", "leave it out, and select the ConfigMaps, Secrets and others by name"
-    if spec.dependent_overrides:
-        yield "spec.dependentOverrides", "leave it out, and apply the override policies first"
     if spec.scheduler_name and spec.scheduler_name != DEFAULT_SCHEDULER:
         yield "spec.schedulerName", f"leave it out; there is one scheduler, {DEFAULT_SCHEDULER}"
     if spec.failover is not None and (spec.failover.application or spec.failover.cluster):
         yield "spec.failover", "leave it out; what is placed stays where it is"
-    if spec.activation_preference == "Lazy":
-        yield "spec.activationPreference", "leave it out; an edit of the policy acts at once"
 
 
 def _of_placement(placement: Placement) -> Iterator[tuple[str, str]]:

@@ -93,10 +93,9 @@ def track(
     for identity, owned in managers.items():
         mine = identity == manager.identity
         after[identity] = _with(owned, owned.paths - removed - (frozenset() if mine else changed), now)
-    own = after.get(manager.identity)
-    after[manager.identity] = _with(
-        own or Owned(manager, frozenset(), now), (own.paths if own else frozenset()) | changed, now
-    )
+    if changed:  # also where it owned these fields before: the time is that of its last change
+        own = after.get(manager.identity)
+        after[manager.identity] = Owned(manager, (own.paths if own else frozenset()) | changed, now)
     return {identity: owned for identity, owned in after.items() if owned.paths}
 
 

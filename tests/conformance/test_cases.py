@@ -40,6 +40,7 @@ def test_every_suite_that_this_version_promises_is_implemented() -> None:
         "policy_priority",
         "policy_name_order",
         "affinity_start_index",
+        "deprioritized_policy_requeue",
         "placement_changed",
         "schedule_condition",
         "filter_plugins",

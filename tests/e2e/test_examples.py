@@ -63,3 +63,19 @@ def test_04_a_workload_is_at_home_while_home_can_take_it(lab: Lab, repository: P
         assert lab.hub.status("Deployment", "web", "example-groups")["decision"]["affinity"] == "home"
     finally:
         lab.hub.run("delete", "-f", file)
+
+
+def test_05_a_policy_takes_an_object_once_its_override_is_there(lab: Lab, repository: Path) -> None:
+    file, place = str(repository / "examples" / "05-policies"), "example-policies"
+    lab.hub.run("apply", "-f", file)
+    try:
+        banner = eventually(lambda: lab.member(2).get("configmap", "banner", place))
+        assert banner["data"] == {"text": "hello from member2"}
+        eventually(lambda: lab.member(1).get("configmap", "motd", place))
+        eventually(lambda: lab.member(1).get("configmap", "banner", place) is None)
+        status = eventually(lambda: lab.hub.get("pp", "default", place)["status"].get("lost") or None, within=20)
+        assert status == [
+            f"ConfigMap {place}/banner: PropagationPolicy banner takes it with preemption: Always: its priority 1 is above 0"
+        ]
+    finally:
+        lab.hub.run("delete", "-f", file)

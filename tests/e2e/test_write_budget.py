@@ -19,6 +19,8 @@ FREE = {
     ("clusters", "status"),
     ("propagationpolicies", "status"),
     ("clusterpropagationpolicies", "status"),
+    ("overridepolicies", "status"),
+    ("clusteroverridepolicies", "status"),
 }
 
 

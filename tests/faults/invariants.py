@@ -34,7 +34,9 @@ LIFETIME = 60.0
 DIP = 0.5
 """Seconds within which events of different servers may arrive in another order than they happened (I2)."""
 FREE = frozenset({"leases", "events"})
-FREE_STATUS = frozenset({"clusters", "propagationpolicies", "clusterpropagationpolicies"})
+FREE_STATUS = frozenset({
+    "clusters", "propagationpolicies", "clusterpropagationpolicies", "overridepolicies", "clusteroverridepolicies",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

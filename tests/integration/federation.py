@@ -31,10 +31,13 @@ from federation.kube.client import Client
 from federation.kube.credentials import Credentials
 from federation.kube.errors import AlreadyExists, NotFound
 from federation.kube.resource import (
+    CLUSTER_OVERRIDE_POLICIES,
+    CLUSTER_PROPAGATION_POLICIES,
     CLUSTERS,
     CONFIG_MAPS,
     DEPLOYMENTS,
     NAMESPACES,
+    OVERRIDE_POLICIES,
     PODS,
     PROPAGATION_POLICIES,
     RESOURCE_BINDINGS,
@@ -45,8 +48,11 @@ from federation.kube.transport import Transport
 from federation.sandbox import ApiServer, Member
 from tests.e2e.manifests import API
 
+JOBS = Resource("batch", "v1", "jobs", "Job", namespaced=True)
 RESOURCES: dict[str, Resource] = {
     "Deployment": DEPLOYMENTS, "ConfigMap": CONFIG_MAPS, "Pod": PODS, "PropagationPolicy": PROPAGATION_POLICIES, "Namespace": NAMESPACES,
+    "Job": JOBS, "ClusterPropagationPolicy": CLUSTER_PROPAGATION_POLICIES, "OverridePolicy": OVERRIDE_POLICIES,
+    "ClusterOverridePolicy": CLUSTER_OVERRIDE_POLICIES,
 }  # fmt: skip
 PLACE = "shop"
 """The namespace of the tests; it exists on the hub."""
@@ -213,8 +219,9 @@ class Federation:
 
     async def delete(self, kind: str, name: str, propagation: str = "Background") -> None:
         """Delete an object of the hub, if it is there."""
+        resource = RESOURCES[kind]
         try:
-            await self.client.delete(RESOURCES[kind], name, PLACE, propagation=propagation)
+            await self.client.delete(resource, name, PLACE if resource.namespaced else None, propagation=propagation)
         except NotFound:
             return
 
@@ -234,6 +241,26 @@ class Federation:
         key = binding_name(RESOURCES[kind].group, kind, PLACE, name)
         found = self.hub.objects(RESOURCE_BINDINGS.api_version, "ResourceBinding", PLACE)
         return next((one for one in found if one["metadata"]["name"] == key), None)
+
+    def claimed_by(self, kind: str, name: str) -> str:
+        """Name of the policy that claims a template; empty for none."""
+        return (((self.binding(kind, name) or {}).get("spec") or {}).get("policy") or {}).get("name", "")
+
+    def policy_status(self, kind: str, name: str) -> Manifest:
+        """The status of a policy; empty before there is one, or while it is that of an older generation."""
+        resource = RESOURCES[kind]
+        found = self.hub.objects(resource.api_version, kind, PLACE if resource.namespaced else "")
+        policy = next((one for one in found if one["metadata"]["name"] == name), {"metadata": {}})
+        status = policy.get("status") or {}
+        return status if status.get("observedGeneration") == policy["metadata"].get("generation") else {}
+
+    def member_writes(self) -> list[str]:
+        """What we wrote to members, namespaces apart."""
+        return [
+            f"{name} {one.method} {one.path}"
+            for name, member in self.members.items() for one in member.server.requests
+            if one.method != "GET" and "/namespaces/" in one.path
+        ]  # fmt: skip
 
     def decision(self, kind: str, name: str) -> Manifest:
         """The decision in force; empty before there is one."""

@@ -252,11 +252,11 @@ async def test_a_binding_has_the_value_of_its_priority_class_and_waits_until_the
     async with federation() as fed:
         await fed.apply(ranked("web", "high"), deployment("web", PLACE, 1))
 
-        def not_placed() -> list[str]:
+        def waiting_for() -> list[str]:
             found = fed.hub.objects(API, "PropagationPolicy", PLACE)
-            return (found[0].get("status") or {}).get("notPlaced") or []
+            return (found[0].get("status") or {}).get("waitingFor") or []
 
-        await eventually(lambda: not_placed() == [f"Deployment {PLACE}/web: there is no PriorityClass high"])
+        await eventually(lambda: waiting_for() == [f"Deployment {PLACE}/web: there is no PriorityClass high"])
         assert fed.binding("Deployment", "web") is None
         metadata = {"name": "high"}
         await fed.client.create(

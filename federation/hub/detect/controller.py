@@ -6,28 +6,26 @@ garbage collector, which ends its binding through the owner reference.
 
 import asyncio
 import logging
-import time
-from typing import Any
 
 from federation.api.meta import Manifest
 from federation.api.naming import binding_name
 from federation.hub.caches import BY_NAMESPACE, POLICY_KINDS, BindingKey, HubCaches
 from federation.hub.detect.decide import Plan, binding_key, owner_patch, plan
-from federation.hub.detect.notes import Notes, TemplateKey
-from federation.hub.detect.policy_status import policy_status
+from federation.hub.detect.notes import Notes, PolicyKey, TemplateKey
+from federation.hub.detect.overrides import Overrides
+from federation.hub.detect.policy_status import Found, policy_status
+from federation.hub.detect.statuses import Statuses
 from federation.hub.evidence import Standing, template_evidence
 from federation.hub.policies import Policy
 from federation.hub.settings import Settings
 from federation.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
-from federation.kube.queue import Lane, WorkQueue
+from federation.kube.queue import WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
 from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
+from federation.policy.claim import CLUSTER_KIND, NAMESPACED_KIND, PolicyFacts, preempts
 
 log = logging.getLogger(__name__)
-
-PolicyKey = tuple[str, str, str]
-"""(kind, namespace, name)"""
 
 
 class Detect:
@@ -37,16 +35,19 @@ class Detect:
         self._caches = caches
         self._settings = settings
         self._queue: WorkQueue[TemplateKey] = WorkQueue()
-        self._status_queue: WorkQueue[PolicyKey] = WorkQueue()
-        self._lost = Notes()
-        """What policies lost, and to whom."""
-        self._never = Notes()
-        """What policies claim but never propagate, and why."""
-        self._waits = Notes()
-        """What policies claim and cannot place yet, and what is missing."""
+        self._lost, self._preempted, self._never, self._waiting = Notes(), Notes(), Notes(), Notes()
+        """What there is to say of templates to the policies that select them."""
         self._removed: set[BindingKey] = set()
         """Bindings that went while the cache has their template: it may be late, so it is asked for before one is made again."""
-        self._status_written: dict[PolicyKey, float] = {}
+        self._statuses = Statuses(
+            caches.client, settings,
+            {
+                NAMESPACED_KIND: (POLICY_KINDS[NAMESPACED_KIND], caches.policies),
+                CLUSTER_KIND: (POLICY_KINDS[CLUSTER_KIND], caches.cluster_policies),
+            },
+            self._status, complete=lambda: not len(self._queue) and caches.templates_listed,
+        )  # fmt: skip
+        self._overrides = Overrides(caches, settings)
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -55,6 +56,8 @@ class Detect:
         caches.on_template(self._template_changed)
         for store in (caches.policies, caches.cluster_policies):
             store.subscribe(self._policy_changed)
+        for store in (caches.overrides, caches.cluster_overrides):
+            store.subscribe(self._override_changed)
         for store in (caches.bindings, caches.cluster_bindings):
             store.subscribe(self._binding_changed)
         caches.priority_classes.subscribe(self._priority_class_changed)
@@ -62,53 +65,65 @@ class Detect:
             group.create_task(
                 run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="detect"), name="detect"
             )
-            group.create_task(
-                run_workers(self._status_queue, self._write_status, workers=2, name="policy-status"),
-                name="policy-status",
-            )
+            group.create_task(self._statuses.run("policy-status"), name="policy-status")
+            group.create_task(self._overrides.run(), name="overrides")
 
     def _template_changed(self, resource: Resource, change: Change) -> None:
         old, new = change.old, change.new
         entry = new or old
         if entry is None:
             return
-        if old and new and old.labels == new.labels and old.deleting == new.deleting and old.uid == new.uid:
-            # Which policy claims an object follows from its labels alone; its numbers are read by schedule.
-            return
-        self._queue.add((resource.api_version, resource.kind, entry.namespace, entry.name))
+        key = (resource.api_version, resource.kind, entry.namespace, entry.name)
+        relabelled = not (old and new and (old.labels, old.deleting, old.uid) == (new.labels, new.deleting, new.uid))
+        # Which policy claims an object follows from its labels alone; its numbers are read by schedule.
+        if relabelled or self._waiting.knows(key):
+            self._queue.add(key)
 
     def _policy_changed(self, change: Change) -> None:
         old, new = change.old, change.new
         entry = new or old
         if entry is None or (old and new and old.generation == new.generation and old.deleting == new.deleting):
             return
-        for manifest in (entry.manifest(), old.manifest() if old else None):
-            if manifest is not None:
-                self._enqueue_selected(manifest)
+        for one in (new, old):
+            if one is not None:
+                self._reconsider(one)
         if new is not None:
-            self._mark_status(entry)
+            self._statuses.mark(_key(entry))
         else:
-            self._status_written.pop((_kind(entry), entry.namespace, entry.name), None)
+            self._statuses.forget(_key(entry))
+
+    def _override_changed(self, change: Change) -> None:
+        """One that comes lets the policies act that depend on it; one that goes stops them."""
+        entry = change.new or change.old
+        if entry is None or (change.old and change.new):
+            return
+        for policy in self._caches.depending(entry):
+            self._reconsider(policy)
+            self._statuses.mark(_key(policy))
 
     def _priority_class_changed(self, change: Change) -> None:
         entry = change.new or change.old
         for policy in self._caches.all_policies():
             asked = self._caches.judged(policy).spec.schedule_priority
             if entry is not None and asked is not None and asked.priority_class_name == entry.name:
-                self._enqueue_selected(policy.manifest())
+                self._reconsider(policy)
 
-    def _enqueue_selected(self, manifest: Manifest) -> None:
-        namespace = manifest["metadata"].get("namespace") or ""
-        for selector in (manifest.get("spec") or {}).get("resourceSelectors") or []:
+    def _reconsider(self, policy: Cached) -> None:
+        """Look again at everything that a policy selects or claims."""
+        for binding in self._caches.bindings_of_policy(policy.uid):
+            self._queue.add(_template_key(binding.manifest()))
+        namespace = policy.namespace
+        for selector in (policy.manifest().get("spec") or {}).get("resourceSelectors") or []:
             api_version, kind = selector.get("apiVersion") or "", selector.get("kind") or ""
+            place, name = namespace or selector.get("namespace") or "", selector.get("name") or ""
             store = self._caches.template_store(api_version, kind)
             if store is None:
                 continue
-            if namespace and selector.get("name"):
-                self._queue.add((api_version, kind, namespace, selector["name"]))
+            if place and name:
+                self._queue.add((api_version, kind, place, name))
                 continue
             for entry in store.values():
-                if not namespace or entry.namespace == namespace:
+                if place in ("", entry.namespace) and name in ("", entry.name):
                     self._queue.add((api_version, kind, entry.namespace, entry.name))
 
     def _binding_changed(self, change: Change) -> None:
@@ -117,11 +132,11 @@ class Detect:
         if entry is None:
             return
         manifest = entry.manifest()
-        resource, policy = manifest["spec"]["resource"], manifest["spec"].get("policy")
         if new is None and self._caches.template(manifest) is not None:
             self._removed.add((entry.namespace, entry.name))
-        if policy:
-            self._mark_status_key((policy["kind"], policy.get("namespace") or "", policy["name"]))
+        self._mark_policy(manifest)
+        if old and new and old.generation != new.generation:
+            self._mark_policy(old.manifest())
         if (
             old
             and new
@@ -130,7 +145,12 @@ class Detect:
             and old.owners == new.owners
         ):
             return
-        self._queue.add((resource["apiVersion"], resource["kind"], resource.get("namespace") or "", resource["name"]))
+        self._queue.add(_template_key(manifest))
+
+    def _mark_policy(self, binding: Manifest) -> None:
+        policy = binding["spec"].get("policy")
+        if policy:
+            self._statuses.mark((policy["kind"], policy.get("namespace") or "", policy["name"]))
 
     def _policies_for(self, namespace: str) -> list[Policy]:
         own = self._caches.policies.by_index(BY_NAMESPACE, namespace) if namespace else []
@@ -142,7 +162,7 @@ class Detect:
         store = self._caches.template_store(api_version, kind)
         template = store.get(namespace, name) if store else None
         if template is None:
-            self._forget(key)
+            self._remember(key, Plan())
             self._removed.discard(_binding_key(key))
             return None
         manifest = template.manifest()
@@ -197,67 +217,32 @@ class Detect:
         self._caches.binding_store(key).learn(binding)
 
     def _remember(self, key: TemplateKey, outcome: Plan) -> None:
-        """Note what policies lost and what is never propagated, for their status."""
-        self._forget(key)
-        if outcome.claim is None or outcome.claim.winner is None:
-            return
-        winner = outcome.claim.winner
-        text = f"{key[1]} {key[2]}/{key[3]}" if key[2] else f"{key[1]} {key[3]}"
-        for loser, _reason in outcome.claim.losers:
-            self._lost.add(key, loser.uid, text, f"{winner.kind} {winner.name}")
-            self._mark_status_key((loser.kind, loser.namespace, loser.name))
-        if outcome.never is not None:
-            self._never.add(key, winner.uid, text, outcome.never)
-        if outcome.waits is not None:
-            self._waits.add(key, winner.uid, text, outcome.waits)
-        if outcome.never is not None or outcome.waits is not None:
-            self._mark_status_key((winner.kind, winner.namespace, winner.name))
+        """Note for the status of policies: what they lost or took, what is never propagated, what waits."""
+        touched = self._forget(key)
+        if outcome.claim is not None and outcome.claim.winner is not None:
+            winner, losers = outcome.claim.winner, outcome.claim.losers
+            text = f"{key[1]} {key[2]}/{key[3]}" if key[2] else f"{key[1]} {key[3]}"
+            taken = ", ".join(str(loser) for loser, _ in losers if preempts(winner, loser))
+            notes = [(self._lost, _key(loser), reason) for loser, reason in losers]
+            own = ((self._preempted, taken), (self._never, outcome.never), (self._waiting, outcome.waiting))
+            notes += [(about, _key(winner), value) for about, value in own if value]
+            for about, policy, value in notes:
+                about.add(key, policy, text, value)
+            touched |= {policy for _, policy, _ in notes}
+        for policy in touched:
+            self._statuses.mark(policy)
 
-    def _forget(self, key: TemplateKey) -> None:
-        self._lost.forget(key)
-        self._never.forget(key)
-        self._waits.forget(key)
+    def _forget(self, key: TemplateKey) -> set[PolicyKey]:
+        return set().union(*(one.forget(key) for one in (self._lost, self._preempted, self._never, self._waiting)))
 
-    def _mark_status(self, entry: Cached) -> None:
-        self._mark_status_key((_kind(entry), entry.namespace, entry.name))
-
-    def _mark_status_key(self, key: PolicyKey) -> None:
-        """A policy's status is written at most once a period; the first time soon, so that errors show at once."""
-        since = time.monotonic() - self._status_written.get(key, 0.0)
-        self._status_queue.add_after(key, max(1.0, self._settings.policy_status_period - since), lane=Lane.RESYNC)
-
-    async def _write_status(self, key: PolicyKey) -> float | None:
-        kind, namespace, name = key
-        entry = self._caches.policy(kind, namespace, name)
-        if entry is None or entry.deleting:
-            self._status_written.pop(key, None)
-            return None
-        manifest = entry.manifest()
-        stored = manifest.get("status") or {}
+    def _status(self, entry: Cached, stored: Manifest, now: float) -> Manifest:
         bindings = [found.manifest() for found in self._caches.bindings_of_policy(entry.uid)]
-        status = policy_status(
-            self._caches.judged(entry),
-            stored,
-            bindings=bindings,
-            lost=self._lost.of(entry.uid),
-            never=self._never.of(entry.uid),
-            waits=self._waits.of(entry.uid),
-            now=time.time(),
-        )
-        if status == stored:
-            return None
-        self._status_written[key] = time.monotonic()
-        operations: list[dict[str, Any]] = [
-            {"op": "test", "path": "/metadata/uid", "value": entry.uid},
-            {"op": "add", "path": "/status", "value": status},
-        ]
-        try:
-            await self._caches.client.json_patch(
-                POLICY_KINDS[kind], name, namespace or None, operations, subresource="status"
-            )
-        except (Invalid, NotFound):
-            return 1.0
-        return None
+        key = _key(entry)
+        found = Found(
+            lost=self._lost.of(key), preempted=self._preempted.of(key), never=self._never.of(key),
+            waiting=self._waiting.of(key),
+        )  # fmt: skip
+        return policy_status(self._caches.judged(entry), stored, bindings=bindings, found=found, now=now)
 
 
 def _binding_key(key: TemplateKey) -> BindingKey:
@@ -265,5 +250,10 @@ def _binding_key(key: TemplateKey) -> BindingKey:
     return namespace, binding_name(api_version.rpartition("/")[0], kind, namespace, name)
 
 
-def _kind(policy: Cached) -> str:
-    return "PropagationPolicy" if policy.namespace else "ClusterPropagationPolicy"
+def _template_key(binding: Manifest) -> TemplateKey:
+    resource = binding["spec"]["resource"]
+    return resource["apiVersion"], resource["kind"], resource.get("namespace") or "", resource["name"]
+
+
+def _key(policy: Cached | PolicyFacts) -> PolicyKey:
+    return NAMESPACED_KIND if policy.namespace else CLUSTER_KIND, policy.namespace, policy.name

@@ -7,29 +7,37 @@ from collections.abc import Mapping
 
 TemplateKey = tuple[str, str, str, str]
 """(apiVersion, kind, namespace, name)"""
+PolicyKey = tuple[str, str, str]
+"""(kind, namespace, name)"""
 
 
 class Notes:
-    """Text -> value, by the UID of a policy and the template that each text is about."""
+    """Text -> value, by policy and by the template that each text is about."""
 
     def __init__(self) -> None:
-        self._notes: dict[str, dict[str, str]] = {}
-        self._places: dict[TemplateKey, list[tuple[str, str]]] = {}
-        """Template -> (policy UID, text) of its notes."""
+        self._notes: dict[PolicyKey, dict[str, str]] = {}
+        self._places: dict[TemplateKey, list[tuple[PolicyKey, str]]] = {}
+        """Template -> (policy, text) of its notes."""
 
-    def of(self, uid: str) -> Mapping[str, str]:
+    def of(self, policy: PolicyKey) -> Mapping[str, str]:
         """The notes of one policy."""
-        return self._notes.get(uid, {})
+        return self._notes.get(policy, {})
 
-    def add(self, key: TemplateKey, uid: str, text: str, value: str) -> None:
+    def knows(self, key: TemplateKey) -> bool:
+        """Whether something is noted about a template."""
+        return key in self._places
+
+    def add(self, key: TemplateKey, policy: PolicyKey, text: str, value: str) -> None:
         """Note something about a template."""
-        self._notes.setdefault(uid, {})[text] = value
-        self._places.setdefault(key, []).append((uid, text))
+        self._notes.setdefault(policy, {})[text] = value
+        self._places.setdefault(key, []).append((policy, text))
 
-    def forget(self, key: TemplateKey) -> None:
-        """Drop what was noted about a template."""
-        for uid, text in self._places.pop(key, []):
-            notes = self._notes.get(uid, {})
+    def forget(self, key: TemplateKey) -> set[PolicyKey]:
+        """Drop what was noted about a template; the policies for which it was."""
+        places = self._places.pop(key, [])
+        for policy, text in places:
+            notes = self._notes.get(policy, {})
             notes.pop(text, None)
             if not notes:
-                self._notes.pop(uid, None)
+                self._notes.pop(policy, None)
+        return {policy for policy, _ in places}

@@ -18,6 +18,7 @@ from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.conditions import condition
 from federation.hub.events import emit, subject_of
 from federation.hub.fleet import Fleet, Member
+from federation.hub.policies import waiting_text
 from federation.hub.schedule.assumed import Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members, presumed
 from federation.hub.schedule.peers import Peers
@@ -30,6 +31,7 @@ from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
 from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
+from federation.policy.lazy import is_due
 from federation.policy.suspend import scheduling_suspended
 from federation.schedule.divide.assign import DUPLICATED, strategy_of
 from federation.schedule.evictions import evictions
@@ -61,6 +63,8 @@ class Schedule:
             store.subscribe(self._binding_changed)
         for store in (caches.policies, caches.cluster_policies):
             store.subscribe(self._policy_changed)
+        for store in (caches.overrides, caches.cluster_overrides):
+            store.subscribe(self._override_changed)
         caches.clusters.subscribe(self._cluster_changed)
         caches.on_template(self._template_changed)
         self._fleet.on_state(self._member_changed)
@@ -90,6 +94,15 @@ class Schedule:
             return
         for binding in self._caches.bindings_of_policy(entry.uid):
             self._queue.add((binding.namespace, binding.name))
+
+    def _override_changed(self, change: Change) -> None:
+        """A policy that depends on an override policy begins to act when that comes."""
+        entry = change.new or change.old
+        if entry is None or (change.old and change.new):
+            return
+        for policy in self._caches.depending(entry):
+            for binding in self._caches.bindings_of_policy(policy.uid):
+                self._queue.add((binding.namespace, binding.name))
 
     def _template_changed(self, resource: Resource, change: Change) -> None:
         old, new = change.old, change.new
@@ -150,10 +163,13 @@ class Schedule:
         if template is None or template.uid != reference["uid"] or template.deleting:
             # Gone, not yet seen, or made anew under another UID: detect and the garbage collector go first.
             return None
+        policy, due = self._policy_in_force(binding, template)
+        if due or (policy is None and decision_of(binding) is None):
+            # Detect is about to put the policy in force; or nothing says where it goes.
+            return None
         held = self._held(binding)
         if held is None:
             return 0.2
-        policy = self._usable_policy(binding)
         now = time.time()
         view = binding_view(binding, template.manifest(), policy, now=now)
         if held.epoch > 0:
@@ -185,15 +201,18 @@ class Schedule:
             self._tell(binding, answer, view.previous)
         return again
 
-    def _usable_policy(self, binding: Manifest) -> Manifest | None:
-        """The policy to schedule by; one that was deleted or made invalid counts as gone: what is placed stays."""
-        reference = binding["spec"].get("policy") or {}
-        found = self._caches.policy(
-            reference.get("kind") or "", reference.get("namespace") or "", reference.get("name") or ""
-        )
+    def _policy_in_force(self, binding: Manifest, template: Cached) -> tuple[Manifest | None, bool]:
+        """(the policy to schedule by, whether it is about to be put in force).
+
+        Where it is not in force (it is gone or invalid, or waits), what the last decision was taken by goes on to hold.
+        """
+        found, reference = self._caches.policy_of(binding), binding["spec"].get("policy") or {}
         if found is None or found.uid != reference.get("uid"):
-            return None
-        return found.manifest() if self._caches.judged(found).usable else None
+            return None, False
+        policy = self._caches.judged(found)
+        if policy.decides(reference):
+            return found.manifest(), False
+        return None, policy.acts and is_due(reference, template.manifest())
 
     def _held(self, binding: Manifest) -> Held | None:
         """What members hold for a binding that has no decision, or an older one than they remember.
@@ -291,7 +310,9 @@ def _operations(binding: Manifest, answer: Answer, view: BindingView, *, now: fl
     status = binding.get("status") or {}
     laid_out = len(status.get("conditions") or []) == len(CONDITION_TYPES)
     previous = status["conditions"][SCHEDULED] if laid_out else None
-    scheduled = condition(previous, generation=binding["metadata"]["generation"], now=now, **describe(answer, view))
+    words = describe(answer, view)
+    words["message"] = words["message"] or waiting_text(binding["spec"].get("policy") or {})
+    scheduled = condition(previous, generation=binding["metadata"]["generation"], now=now, **words)
     decision, wanted = answer.decision, status.get("wanted") or 0
     raw = decision.model_dump(by_alias=True, exclude_none=True, mode="json") if decision is not None else None
     if decision is not None:

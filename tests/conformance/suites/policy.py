@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from federation.api.override import OverrideSpec
 from federation.api.placement import ClusterAffinity
 from federation.api.propagation import PropagationSpec, ResourceSelector
-from federation.policy.claim import CLUSTER_KIND, NAMESPACED_KIND, PolicyFacts, choose
+from federation.policy.claim import CLUSTER_KIND, NAMESPACED_KIND, PolicyFacts, PolicyRef, choose
 from federation.policy.conflict import ANNOTATIONS, resolve_conflict
 from federation.policy.facts import ClusterFacts, ObjectFacts
 from federation.policy.override import OverrideFacts, render_overrides
@@ -102,6 +102,31 @@ def _policy_name_order(_suite: Suite, case: Case) -> Case:
     selectors = [{"apiVersion": obj.api_version, "kind": obj.kind}]
     names = [name for name in (case["in"]["a"], case["in"]["b"]) if name is not None]
     return {"first": _winner(obj, [{"name": name, "selectors": selectors} for name in names], NAMESPACED_KIND)}
+
+
+def _deprioritized_policy_requeue(_suite: Suite, case: Case) -> Case:
+    """Every object of a policy that changed is looked at again, so whoever may take it now, and could not before, does.
+
+    The same cases hold for namespaced and for cluster-wide policies.
+    """
+    given = case["in"]
+    counts = [
+        _newly_taken(kind, given["old"], given["new"], given["others"]) for kind in (NAMESPACED_KIND, CLUSTER_KIND)
+    ]
+    return {"queued": counts[0] if counts[0] == counts[1] else counts}
+
+
+def _newly_taken(kind: str, old: int, new: int, others: list[int]) -> int:
+    named = (ResourceSelector(api_version="apps/v1", kind="Deployment", name="web"),)
+    obj = ObjectFacts(api_version="apps/v1", kind="Deployment", namespace="shop", name="web")
+    namespace = obj.namespace if kind == NAMESPACED_KIND else ""
+
+    def taken(priority: int, other: int) -> bool:
+        has = PolicyFacts(kind, namespace, "has", uid="has", priority=priority, selectors=named)
+        wants = PolicyFacts(kind, namespace, "wants", uid="wants", priority=other, preempts=True, selectors=named)
+        return choose(obj, [has, wants], PolicyRef(kind, namespace, "has", "has")).winner == wants
+
+    return sum(taken(new, other) and not taken(old, other) for other in others)
 
 
 def _propagation_validation(_suite: Suite, case: Case) -> Case:
@@ -263,6 +288,7 @@ SUITES: dict[str, Callable[[Suite, Case], Any]] = {
     "selector_list_priority": _selector_list_priority,
     "policy_priority": _policy_priority,
     "policy_name_order": _policy_name_order,
+    "deprioritized_policy_requeue": _deprioritized_policy_requeue,
     "propagation_validation": _propagation_validation,
     "image_override": _image_override,
     "image_parse": _image_parse,
