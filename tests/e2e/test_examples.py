@@ -73,7 +73,9 @@ def test_05_a_policy_takes_an_object_once_its_override_is_there(lab: Lab, reposi
         assert banner["data"] == {"text": "hello from member2"}
         eventually(lambda: lab.member(1).get("configmap", "motd", place))
         eventually(lambda: lab.member(1).get("configmap", "banner", place) is None)
-        status = eventually(lambda: lab.hub.get("pp", "default", place)["status"].get("lost") or None, within=20)
+        status = eventually(
+            lambda: (lab.hub.get("pp", "default", place).get("status") or {}).get("lost") or None, within=20
+        )
         assert status == [
             f"ConfigMap {place}/banner: PropagationPolicy banner takes it with preemption: Always: its priority 1 is above 0"
         ]
