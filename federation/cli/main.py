@@ -27,6 +27,7 @@ from federation.cli.session import (
     output_option,
     run,
 )
+from federation.cli.what_if import what_if as tell_what_if
 from federation.cli.why_not import why_not as tell_why_not
 from federation.kube.credentials import Credentials
 
@@ -157,6 +158,27 @@ async def explain(options: Options, what: str, *, namespace: str | None, output:
     """Why here, why not there: policy, verdict of each cluster, shares."""
     hub = connect(options)
     await closing(hub, explain_template(hub, what, namespace or default_namespace(options), output))
+
+
+@main.command(name="what-if")
+@click.option("--without", multiple=True, metavar="CLUSTER", help="A cluster that is not there any more; repeatable.")
+@click.option(
+    "--with-cluster", multiple=True, metavar="FILE", help="A Cluster more, or another version of one; repeatable."
+)
+@click.option("-n", "--namespace", help="Only what is in this namespace; default: everything.")
+@output_option
+@hub_options
+@run
+async def what_if(
+    options: Options, *, without: tuple[str, ...], with_cluster: tuple[str, ...], namespace: str | None, output: str
+) -> None:
+    """Where everything would go on other clusters: fedctl what-if --without member2. Nothing is written."""
+    if not without and not with_cluster:
+        raise click.UsageError("say what would be different: --without CLUSTER, --with-cluster FILE")
+    hub = connect(options)
+    asked = tell_what_if(hub, without=without, with_cluster=with_cluster, namespace=namespace, output=output)
+    if await closing(hub, asked):
+        sys.exit(1)
 
 
 @main.command(name="why-not")

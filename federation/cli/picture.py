@@ -125,11 +125,29 @@ async def take(hub: Client, text: str, namespace: str) -> Picture:
     )
 
 
+async def fetch_policies(hub: Client, place: str | None) -> dict[str, tuple[Manifest, Policy]]:
+    """Propagation policies by UID with their verdicts; `place` None: of all namespaces."""
+    own, cluster_wide = await asyncio.gather(
+        hub.list(PROPAGATION_POLICIES, place), hub.list(CLUSTER_PROPAGATION_POLICIES)
+    )
+    policies = [
+        *(_kind(one, "PropagationPolicy") for one in own.items),
+        *(_kind(one, "ClusterPropagationPolicy") for one in cluster_wide.items),
+    ]
+    overrides = await _overrides(hub, policies, place)
+    found: dict[str, tuple[Manifest, Policy]] = {}
+    for one in policies:
+        namespace = one["metadata"].get("namespace") or ""
+        verdict = awaiting(judge(one), [name for where, name in overrides if where == namespace])
+        found[one["metadata"]["uid"]] = (one, verdict)
+    return found
+
+
 async def _overrides(hub: Client, policies: list[Manifest], place: str | None) -> list[tuple[str, str]]:
     """The override policies that are there, as far as a policy depends on some."""
     if not any(one["spec"].get("dependentOverrides") for one in policies):
         return []
-    pages = [await hub.list(CLUSTER_OVERRIDE_POLICIES), *([await hub.list(OVERRIDE_POLICIES, place)] if place else [])]
+    pages = [await hub.list(CLUSTER_OVERRIDE_POLICIES), await hub.list(OVERRIDE_POLICIES, place)]
     return [
         (one["metadata"].get("namespace") or "", str(one["metadata"]["name"])) for page in pages for one in page.items
     ]

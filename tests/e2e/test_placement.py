@@ -2,12 +2,24 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.lab import Lab, always, eventually
-from tests.e2e.manifests import API, Manifest, aggregated, deployment, dynamic, on, policy, selector, weights
+from tests.e2e.manifests import (
+    API,
+    Manifest,
+    aggregated,
+    config_map,
+    deployment,
+    dynamic,
+    on,
+    policy,
+    selector,
+    weights,
+)
 
 CPU = "8"
 """Three nodes of 32 CPUs a member: room for twelve of these."""
@@ -251,3 +263,24 @@ def test_a_spread_that_cannot_be_is_an_error_that_names_the_constraint(lab: Lab,
     )
     assert "region" in refused["message"]
     assert "3" in refused["message"]
+
+
+def test_what_if_says_where_everything_would_go_and_writes_nothing(lab: Lab, place: str, tmp_path: Path) -> None:
+    lab.hub.apply(web(place, on("member1", "member2") | weights(member1=1, member2=1)), deployment("web", place, 4))
+    at(lab, place, member1=2, member2=2)
+    version = lab.hub.binding("Deployment", "web", place)["metadata"]["resourceVersion"]
+    rows = json.loads(lab.fedctl("what-if", "--without", "member2", "-n", place, "-o", "json"))
+    assert [(row["workload"], row["after"], row["trigger"]) for row in rows] == [
+        (f"Deployment {place}/web", {"member1": 4}, "ClusterGone")
+    ]
+    twin = lab.hub.get("cluster.federation.dev", "member1")
+    twin["metadata"] = {"name": "member9"}
+    file = tmp_path / "member9.yaml"
+    file.write_text(json.dumps(twin))
+    lab.hub.apply(config_map("app", place), policy("app", place, selector("ConfigMap", "app", api="v1"), placement={}))
+    eventually(lambda: lab.hub.targets("ConfigMap", "app", place, group=""))
+    rows = json.loads(lab.fedctl("what-if", "--with-cluster", str(file), "-n", place, "-o", "json"))
+    assert [row["workload"] for row in rows] == [f"ConfigMap {place}/app"], "replicas that are placed well stay"
+    assert "member9" in rows[0]["after"]
+    assert lab.hub.binding("Deployment", "web", place)["metadata"]["resourceVersion"] == version
+    assert "there is no cluster nowhere" in lab.fedctl("what-if", "--without", "nowhere", fails=True)
