@@ -1,19 +1,19 @@
 """One attempt: filter, score, rank, divide, for the affinity group that the binding's view names. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from federation.capacity.summary import InFlight, fit, fit_sets
 from federation.interpret.requirements import Requirements
 from federation.schedule.affinity import group_in_force
-from federation.schedule.divide.assign import STATIC_WEIGHT, Candidate, counts_room, rank, strategy_of
+from federation.schedule.divide.assign import DUPLICATED, STATIC_WEIGHT, Candidate, counts_room, rank, strategy_of
 from federation.schedule.divide.shares import divide
 from federation.schedule.divide.static import static_weights
 from federation.schedule.errors import ScheduleError, no_clusters, unschedulable
 from federation.schedule.plugins import Refusal, filters, scores
 from federation.schedule.plugins.taint_toleration.filter import first_untolerated
 from federation.schedule.snapshot import BindingView, ClusterView
-from federation.schedule.spread import Selection, select
+from federation.schedule.spread import Selection, grow, select
 
 Assumed = Mapping[str, Sequence[tuple[Requirements | None, int]]]
 """By cluster: what was decided for other bindings and cannot be in the cluster's summary yet."""
@@ -72,10 +72,17 @@ def _spread(binding: BindingView, ranked: Sequence[Candidate], strategy: str) ->
     if strategy == STATIC_WEIGHT and preference is not None and preference.static_weight_list:
         weighed = static_weights([one.facts for one in ranked], preference.static_weight_list)
         ranked = [one for one in ranked if one.name in weighed]
-    return select(
+    found = select(
         ranked, constraints, strategy=strategy, replicas=binding.replicas or 0,
         respect_capacity=bool(preference is not None and preference.respect_capacity),
     )  # fmt: skip
+    chosen = {one.name for one in found.clusters}
+    grows = (binding.replicas or 0) >= sum(one.has for one in ranked)
+    if strategy == DUPLICATED or binding.fresh or not grows or all(one.name in chosen for one in ranked if one.has):
+        return found
+    # It only asks for more: what is placed well stays, if clusters can be added to it.
+    kept = grow(ranked, constraints, replicas=binding.replicas or 0)
+    return found if kept is None else replace(found, clusters=tuple(kept), choices=(), approximate=False)
 
 
 def refuse(binding: BindingView, cluster: ClusterView) -> Refusal | None:
