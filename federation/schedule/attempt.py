@@ -13,7 +13,7 @@ from federation.schedule.errors import ScheduleError, no_clusters, unschedulable
 from federation.schedule.plugins import Refusal, filters, scores
 from federation.schedule.plugins.taint_toleration.filter import first_untolerated
 from federation.schedule.snapshot import BindingView, ClusterView
-from federation.schedule.spread import Selection, grow, select
+from federation.schedule.spread import Selection, breaks, grow, select
 
 Assumed = Mapping[str, Sequence[tuple[Requirements | None, int]]]
 """By cluster: what was decided for other bindings and cannot be in the cluster's summary yet."""
@@ -76,13 +76,29 @@ def _spread(binding: BindingView, ranked: Sequence[Candidate], strategy: str) ->
         ranked, constraints, strategy=strategy, replicas=binding.replicas or 0,
         respect_capacity=bool(preference is not None and preference.respect_capacity),
     )  # fmt: skip
-    chosen = {one.name for one in found.clusters}
-    grows = (binding.replicas or 0) >= sum(one.has for one in ranked)
-    if strategy == DUPLICATED or binding.fresh or not grows or all(one.name in chosen for one in ranked if one.has):
+    return found if strategy == DUPLICATED or binding.fresh else _kept(binding, ranked, found)
+
+
+def _kept(binding: BindingView, ranked: Sequence[Candidate], found: Selection) -> Selection:
+    """The selection, unless it would exchange clusters of a workload that only asks for more: then clusters are added to those.
+
+    Raises ScheduleError (unschedulable) where that satisfies no constraint: what is placed well stays (T1). A workload that lost a
+    cluster, or whose clusters break an edited constraint by themselves, has to change anyway.
+    """
+    chosen, replicas = {one.name for one in found.clusters}, binding.replicas or 0
+    held = [one for one in ranked if one.has]
+    if replicas < sum(one.has for one in held) or all(one.name in chosen for one in held):
         return found
-    # It only asks for more: what is placed well stays, if clusters can be added to it.
-    kept = grow(ranked, constraints, replicas=binding.replicas or 0)
-    return found if kept is None else replace(found, clusters=tuple(kept), choices=(), approximate=False)
+    constraints = binding.placement.spread_constraints or ()
+    kept = grow(ranked, constraints, replicas=replicas)
+    if kept is not None:
+        return replace(found, clusters=tuple(kept), choices=(), approximate=False)
+    if not binding.targets.keys() <= {one.name for one in ranked} or breaks(held, constraints):
+        return found
+    raise unschedulable(
+        f"{replicas} replicas fit the spread constraints only if some that are placed well moved; "
+        "a Rebalance (fedctl rebalance) divides anew"
+    )
 
 
 def refuse(binding: BindingView, cluster: ClusterView) -> Refusal | None:
