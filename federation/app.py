@@ -292,12 +292,18 @@ def main() -> None:
 )
 @click.option("--brake-seconds", default=60.0, show_default=True, help="Length of that window.")
 @click.option(
+    "--ledger",
+    default="",
+    metavar="DIR",
+    help="Keep every decision with its inputs here, for fedctl replay; up to 256 MiB.",
+)
+@click.option(
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
 )
 def hub(
     kubeconfig: str | None, context: str | None, roles: str, identity: str | None, port: int, bind: str,
     admission_url: str, admission_port: int, probe_seconds: float, failure_seconds: float, success_seconds: float,
-    token_renew_fraction: float, brake_objects: int, brake_percent: float, brake_seconds: float, log_level: str,
+    token_renew_fraction: float, brake_objects: int, brake_percent: float, brake_seconds: float, ledger: str, log_level: str,
 ) -> None:  # fmt: skip
     """Run the control plane against a hub API server until SIGTERM."""
     chosen = frozenset(part.strip() for part in roles.split(",") if part.strip())
@@ -314,6 +320,7 @@ def hub(
     settings = Settings(
         probe_period=probe_seconds, failure_threshold=failure_seconds, success_threshold=success_seconds,
         brake_objects=brake_objects, brake_percent=brake_percent, brake_seconds=brake_seconds,
+        ledger=ledger,
     )  # fmt: skip
     try:
         credentials = _credentials(kubeconfig, context)

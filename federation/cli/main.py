@@ -16,6 +16,7 @@ from federation.cli.rebalance import rebalance as ask_rebalance
 from federation.cli.recovery import hub as hub_group
 from federation.cli.recovery import orphans, uninstall
 from federation.cli.render import render_for
+from federation.cli.replay import replay as replay_ledger
 from federation.cli.session import (
     Options,
     Refused,
@@ -249,6 +250,17 @@ async def rebalance(
     hub = connect(options)
     place = namespace or default_namespace(options)
     if not await closing(hub, ask_rebalance(hub, what, place, lives=lives, patience=patience, output=output)):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(dir_okay=False))
+@click.option("--policy", "policies", multiple=True, metavar="FILE", help="Decide by this policy instead; repeatable.")
+@output_option
+@run
+async def replay(*, files: tuple[str, ...], policies: tuple[str, ...], output: str) -> None:
+    """Take the decisions of a ledger again and compare; no cluster is asked. Exit code 1 if one differs."""
+    if replay_ledger(files, policies=policies, output=output):
         sys.exit(1)
 
 

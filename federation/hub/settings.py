@@ -46,6 +46,9 @@ class Settings:
     return_period: float = 300.0
     """How long an affinity group before the one in use must be able to take a workload before it returns there."""
 
+    ledger: str = ""
+    """Directory of the decision ledger; empty: none is kept."""
+
     workers: int = 16
     """Reconciles at once per controller; beyond 16 to 32 an API server only queues (measured)."""
 

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from federation.api.binding import Decision
 from federation.api.lines import parse_mark
@@ -21,6 +22,7 @@ from federation.hub.fleet import Fleet, Member
 from federation.hub.policies import waiting_text
 from federation.hub.schedule.assumed import Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members, presumed
+from federation.hub.schedule.ledger import Ledger
 from federation.hub.schedule.peers import Peers
 from federation.hub.schedule.returning import Returning
 from federation.hub.schedule.seen import Seen
@@ -52,6 +54,7 @@ class Schedule:
         self._clusters: tuple[ClusterView, ...] | None = None
         self._assumed = Assumed()
         self._peers = Peers(caches)
+        self._ledger = Ledger(Path(settings.ledger)) if settings.ledger else None
         self._returning = Returning(after=settings.return_period)
         self._events: set[asyncio.Task[None]] = set()
 
@@ -185,8 +188,9 @@ class Schedule:
         view = replace(view, returning=back is not None and back <= 0)
         waits = (left, pin_left(binding, now=now), back)
         again = min((one for one in waits if one is not None and one > 0), default=None)
-        answer = decide(view, clusters, assumed, suspended=scheduling_suspended(binding["spec"].get("suspension")))
-        answer = _after(answer, held, drifted=bool((binding.get("status") or {}).get("decision")))
+        suspended = scheduling_suspended(binding["spec"].get("suspension"))
+        taken = decide(view, clusters, assumed, suspended=suspended)
+        answer = _after(taken, held, drifted=bool((binding.get("status") or {}).get("decision")))
         operations = _operations(binding, answer, view, now=now)
         if not operations:
             return again
@@ -199,6 +203,9 @@ class Schedule:
             return 0.2
         if answer.decision is not None or answer.error is not None:
             self._tell(binding, answer, view.previous)
+            if self._ledger is not None:
+                named = _policy_text(binding)
+                self._ledger.write(view, clusters, assumed, taken, policy=named, suspended=suspended)
         return again
 
     def _policy_in_force(self, binding: Manifest, template: Cached) -> tuple[Manifest | None, bool]:
@@ -284,6 +291,12 @@ class Schedule:
             )
             self._events.add(task)
             task.add_done_callback(self._events.discard)
+
+
+def _policy_text(binding: Manifest) -> str:
+    named = binding["spec"].get("policy") or {}
+    place = f"{named['namespace']}/" if named.get("namespace") else ""
+    return f"{named.get('kind')} {place}{named.get('name')}" if named else ""
 
 
 def _after(answer: Answer, held: Held, *, drifted: bool) -> Answer:
