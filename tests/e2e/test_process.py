@@ -7,6 +7,7 @@ from tests.e2e.test_write_budget import HUB_USER
 OUR_OWN = {
     "clusters", "propagationpolicies", "clusterpropagationpolicies", "overridepolicies", "clusteroverridepolicies",
     "resourcebindings", "clusterresourcebindings", "customresourcedefinitions", "namespaces", "secrets", "leases",
+    "rebalances", "priorityclasses",
 }  # fmt: skip
 
 
