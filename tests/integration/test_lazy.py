@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from federation.kube.resource import DEPLOYMENTS, PROPAGATION_POLICIES
+from federation.kube.resource import DEPLOYMENTS, PROPAGATION_POLICIES, RESOURCE_BINDINGS
 from tests.e2e.manifests import Manifest, deployment, on, policy, selector, weights
 from tests.integration.federation import PLACE, Federation, always, eventually, federation
 
@@ -134,6 +134,21 @@ async def test_a_deleted_lazy_policy_leaves_everything_where_it_is_even_while_it
         await fed.delete("PropagationPolicy", "web")
         await fed.scale("web", 3)
         await eventually(lambda: fed.replicas("web") == {"member1": 3})
+
+
+async def test_a_binding_that_is_lost_is_made_again_at_once() -> None:
+    async with federation() as fed:
+        await placed(fed, lazy("member1"), deployment("web", PLACE))
+        await second()
+        await edit(fed, resourceSelectors=[WEB, selector(name="more")])
+        await eventually(lambda: "templateHash" in reference(fed))
+        lost = fed.binding("Deployment", "web")["metadata"]
+        await fed.client.delete(RESOURCE_BINDINGS, lost["name"], PLACE)
+        await eventually(
+            lambda: (fed.binding("Deployment", "web") or {"metadata": lost})["metadata"]["uid"] != lost["uid"]
+        )
+        await eventually(lambda: fed.settled("Deployment", "web"))
+        assert fed.replicas("web") == {"member1": 1}
 
 
 async def test_the_options_of_an_edit_wait_as_well() -> None:

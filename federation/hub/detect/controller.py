@@ -168,12 +168,13 @@ class Detect:
         manifest = template.manifest()
         found = self._caches.binding(binding_key(manifest))
         binding = found.manifest() if found else None
+        lost = binding_key(manifest) in self._removed
         outcome = plan(
-            manifest, policies=self._policies_for(namespace), binding=binding,
+            manifest, policies=self._policies_for(namespace), binding=binding, lost=lost,
             priority_of_class=self._caches.priority_of_class,
         )  # fmt: skip
         self._remember(key, outcome)
-        if outcome.create is not None and binding_key(manifest) in self._removed:
+        if outcome.create is not None and lost:
             evidence = await template_evidence(self._caches, outcome.create["spec"]["resource"])
             if evidence.standing is not Standing.PRESENT or evidence.uid != template.uid:
                 return 1.0 if evidence.standing is Standing.UNKNOWN else None

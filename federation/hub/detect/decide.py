@@ -50,10 +50,12 @@ def plan(
     *,
     policies: Sequence[Policy],
     binding: Manifest | None,
+    lost: bool = False,
     priority_of_class: Callable[[str], int | None] = lambda _name: None,
 ) -> Plan:
     """Decide the claim of one template and the difference to its binding.
 
+    `lost`: the binding went although the template is there. It is made again at once, by a Lazy policy too (I21).
     `priority_of_class`: the value of a PriorityClass. While the one that the policy names is missing no binding is made, as in
     Karmada (karmada.md 3.1.3); one that is there stays as it is.
     """
@@ -73,7 +75,7 @@ def plan(
     if not policy.acts:
         return _as_it_is(template, binding, claim, waiting=_missing(policy))
     if binding is None:
-        if policy.lazy and not acts_at_once(policy.facts, template):
+        if policy.lazy and not lost and not acts_at_once(policy.facts, template):
             return Plan(claim=claim, waiting="it claims it when it changes: the policy is newer, and Lazy")
         wanted = _binding_spec(template, policy, _newest(policy), priority_of_class)
         if policy.spec.schedule_priority is not None and "schedulePriority" not in wanted:
