@@ -1,5 +1,6 @@
 """The ledger on the whole federation in process: every decision is in it, and `fedctl replay` takes each again."""
 
+import gc
 import subprocess
 import sys
 from dataclasses import replace
@@ -36,6 +37,7 @@ async def test_what_was_decided_is_decided_again_from_the_ledger_alone(tmp_path:
         await fed.apply(policy("web", PLACE, selector(name="web"), placement=on("member3") | weights(member3=1)))
         await eventually(lambda: fed.replicas("web") == {"member3": 7} and fed.settled("Deployment", "web"))
         epoch = fed.decision("Deployment", "web")["epoch"]
+    gc.collect()  # a file that was left open would be told now
     file = tmp_path / "ledger.jsonl"
     entries = [orjson.loads(line) for line in file.read_bytes().splitlines()]
     epochs = [one["answer"]["decision"]["epoch"] for one in entries if "answer" in one and one["answer"]["decision"]]

@@ -72,7 +72,11 @@ class Schedule:
         caches.on_template(self._template_changed)
         self._fleet.on_state(self._member_changed)
         self._fleet.on_object(self._copy_changed)
-        await run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="schedule")
+        try:
+            await run_workers(self._queue, self._reconcile, workers=self._settings.workers, name="schedule")
+        finally:
+            if self._ledger is not None:
+                self._ledger.close()
 
     def _priority(self, key: BindingKey) -> int:
         found = self._caches.binding(key)
