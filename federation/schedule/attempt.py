@@ -54,16 +54,16 @@ def attempt(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assu
         candidates = _candidates(binding, fitting, assumed)
         if binding.components:
             candidates = _with_room(candidates, refusals)
-        selection = _spread(binding, rank(candidates), strategy)
-        chosen = selection.clusters if selection is not None else rank(candidates)
-        shares = divide(binding, chosen, strategy=strategy)
+        ranked = rank(candidates)
+        selection = _spread(binding, ranked, strategy)
+        shares = divide(binding, ranked if selection is None else selection.clusters, strategy=strategy)
     except ScheduleError as error:
         return Attempt(binding=binding, strategy=strategy, refusals=refusals, error=error)
     return Attempt(binding=binding, strategy=strategy, refusals=refusals, shares=shares, selection=selection)
 
 
 def _spread(binding: BindingView, ranked: Sequence[Candidate], strategy: str) -> Selection | None:
-    """The candidates that spread constraints choose. Pinned clusters are not left out: somebody chose them by name."""
+    """The candidates that spread constraints choose; None without any. A pin to one that is left out fails in `divide`."""
     constraints = binding.placement.spread_constraints
     if not constraints:
         return None
@@ -99,6 +99,21 @@ def _kept(binding: BindingView, ranked: Sequence[Candidate], found: Selection) -
         f"{replicas} replicas fit the spread constraints only if some that are placed well moved; "
         "a Rebalance (fedctl rebalance) divides anew"
     )
+
+
+def adds(
+    binding: BindingView, before: Mapping[str, int], after: Mapping[str, int]
+) -> dict[str, tuple[tuple[Requirements | None, int], ...]]:
+    """What going from one division to another puts on each cluster, as `Assumed` has it: requirements of one pod, and pods."""
+    whole = tuple((one.requirements, one.replicas) for one in binding.components)
+    found: dict[str, tuple[tuple[Requirements | None, int], ...]] = {}
+    for name, count in after.items():
+        more = count - before.get(name, 0)
+        if whole and name not in before:
+            found[name] = whole
+        elif more > 0:
+            found[name] = ((binding.requirements, more),)
+    return found
 
 
 def refuse(binding: BindingView, cluster: ClusterView) -> Refusal | None:

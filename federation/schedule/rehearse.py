@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from federation.interpret import Requirements
+from federation.schedule.attempt import adds
 from federation.schedule.decide import schedule
 from federation.schedule.moves import goal_of
 from federation.schedule.snapshot import BindingView, ClusterView
@@ -59,12 +60,8 @@ def rehearse(bindings: Sequence[Waiting], clusters: Sequence[ClusterView]) -> li
             continue
         after = goal_of(outcome.decision)
         placed[one.name] = frozenset(after)
-        for name, count in after.items():
-            more = count - before.get(name, 0)
-            if view.components and name not in before:
-                taken.setdefault(name, []).extend((part.requirements, part.replicas) for part in view.components)
-            elif more > 0:
-                taken.setdefault(name, []).append((view.requirements, more))
+        for name, parts in adds(view, before, after).items():
+            taken.setdefault(name, []).extend(parts)
         answers.append(Rehearsed(name=one.name, trigger=cause, before=before, after=after))
     return sorted(answers, key=lambda one: one.name)
 

@@ -12,8 +12,8 @@ import orjson
 from federation.api.binding import Decision
 from federation.api.placement import Placement
 from federation.schedule.affinity import group_in_force
+from federation.schedule.attempt import refuse
 from federation.schedule.divide.assign import DUPLICATED, strategy_of
-from federation.schedule.plugins import filters
 from federation.schedule.snapshot import BindingView, ClusterView
 
 
@@ -119,7 +119,7 @@ def _changed_input(recorded: dict[str, Any], now: dict[str, Any], *, observed: s
 
 
 def _passes(binding: BindingView, cluster: ClusterView) -> bool:
-    return all(plugin.refuse(binding, cluster) is None for plugin in filters())
+    return refuse(binding, cluster) is None
 
 
 def _canonical(placement: Placement) -> dict[str, Any]:

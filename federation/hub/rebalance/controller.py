@@ -1,8 +1,8 @@
 """Follows Rebalances and the bindings that they name: asks, waits, reports, and removes what is past its time to live."""
 
+import contextlib
 import time
 
-from federation.api.moments import seconds_of
 from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.rebalance.decide import binding_keys, plan, token_of
 from federation.kube.errors import Conflict, Invalid, NotFound
@@ -65,7 +65,11 @@ class Rebalances:
             except (Conflict, Invalid, NotFound):
                 return QUIET
             self._caches.rebalances.learn(written)
-        return await self._end(found.uid, name, outcome.ends_in, outcome.status.get("finishTime"), now=now)
+        if outcome.ends_in is None or outcome.ends_in > 0:
+            return outcome.ends_in
+        with contextlib.suppress(Conflict, NotFound):
+            await self._caches.client.delete(REBALANCES, name, uid=found.uid)
+        return None
 
     async def _ask(self, key: BindingKey, uid: str, token: str) -> None:
         resource = RESOURCE_BINDINGS if key[0] else CLUSTER_RESOURCE_BINDINGS
@@ -78,17 +82,3 @@ class Rebalances:
         except (Conflict, Invalid, NotFound):
             return  # made anew meanwhile: its event brings us back
         self._caches.binding_store(key).learn(written)
-
-    async def _end(self, uid: str, name: str, lives: float | None, finished: str | None, *, now: float) -> float | None:
-        """Remove a Rebalance whose time to live is over; else seconds until then."""
-        since = seconds_of(finished)
-        if lives is None or since is None:
-            return None
-        left = since + lives - now
-        if left > 0:
-            return left
-        try:
-            await self._caches.client.delete(REBALANCES, name, uid=uid)
-        except (Conflict, NotFound):
-            return None
-        return None

@@ -12,6 +12,7 @@ import orjson
 
 from federation.api.binding import Decision
 from federation.api.meta import Manifest, parse_lenient
+from federation.api.moments import seconds_of
 from federation.api.naming import binding_name
 from federation.hub.conditions import condition, cut, timestamp
 from federation.schedule.triggers import rebalanced
@@ -24,7 +25,7 @@ NOT_FOUND = "ReferencedBindingNotFound"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`ask`: the bindings that still have to be asked; `status`: what to store; `ends_in`: seconds until the time to live is over."""
+    """`ask`: the bindings that still have to be asked; `status`: what to store; `ends_in`: seconds until the time to live is over, 0 or less when it is."""
 
     ask: list[BindingKey] = field(default_factory=list)
     status: Manifest = field(default_factory=dict)
@@ -95,7 +96,8 @@ def _with_status(rebalance: Manifest, observed: list[Manifest], ask: list[Bindin
     finished = stored.get("finishTime") if stored.get("observedGeneration") == generation else None
     status["finishTime"] = finished or timestamp(now)
     lives = rebalance["spec"].get("ttlSecondsAfterFinished")
-    return Plan(ask=ask, status=status, ends_in=None if lives is None else float(lives))
+    since = seconds_of(status["finishTime"])
+    return Plan(ask=ask, status=status, ends_in=None if lives is None or since is None else since + lives - now)
 
 
 def _result(binding: Manifest | None, token: str) -> dict[str, Any]:

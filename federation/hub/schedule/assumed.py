@@ -12,6 +12,7 @@ from federation.api.binding import Decision
 from federation.api.moments import seconds_of
 from federation.hub.caches import BindingKey
 from federation.interpret.requirements import Requirements
+from federation.schedule.attempt import adds
 from federation.schedule.snapshot import BindingView, ClusterView
 
 SETTLING = 3.0
@@ -50,13 +51,8 @@ class Assumed:
     def take(self, key: BindingKey, view: BindingView, decision: Decision) -> None:
         """Note what a new decision adds to each cluster."""
         before = view.previous.targets if view.previous is not None else dict(view.held)
-        whole = tuple((one.requirements, one.replicas) for one in view.components)
-        for cluster, replicas in decision.targets.items():
-            more = replicas - before.get(cluster, 0)
-            new = () if cluster in before else whole
-            parts = new or (((view.requirements, more),) if more > 0 else ())
-            if parts:
-                self._shares.setdefault(cluster, {})[key] = Share(parts=parts, since=time.time())
+        for cluster, parts in adds(view, before, decision.targets).items():
+            self._shares.setdefault(cluster, {})[key] = Share(parts=parts, since=time.time())
 
     def forget(self, key: BindingKey) -> None:
         """The binding is gone."""

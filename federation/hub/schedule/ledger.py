@@ -54,7 +54,7 @@ class Ledger:
         try:
             hashes, bodies = self._snapshot(clusters)
             lines = [
-                canonical({"cluster": digest, "view": 0}).replace(b'"view":0', b'"view":' + bodies[digest])
+                b'{"cluster":"%b","view":%b}' % (digest.encode(), bodies[digest])
                 for digest in hashes
                 if digest not in self._known
             ]
