@@ -63,6 +63,8 @@ class Member:
         self.watches = Watches(client)
         # Apart from the copies: these are all the nodes, pods and CRDs of the member, and not whole objects.
         self._inventory = Watches(client)
+        self.counted_at = 0.0
+        """When (seconds since the epoch) the summary of the Cluster was last found to be, or written as, what is there."""
         self.nodes: Store | None = None
         self.pods: Store | None = None
         self.crds_changed = asyncio.Event()

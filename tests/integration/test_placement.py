@@ -3,7 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from federation.api.meta import Manifest
+from federation.hub.schedule import assumed
+from federation.hub.schedule import controller as schedule
 from federation.kube.errors import NotFound
 from federation.kube.resource import CLUSTERS, PRIORITY_CLASSES, PROPAGATION_POLICIES, REBALANCES
 from tests.e2e.manifests import API, deployment, dynamic, on, policy, selector, weights
@@ -82,6 +86,21 @@ async def test_overflow_takes_what_the_group_has_no_room_for_and_gives_it_back_w
         assert shares["member2"] == 8 - shares["member1"]
         await fed.scale("web", 3)
         await at(fed, member1=3)
+
+
+async def test_room_that_was_deducted_comes_back_when_the_summary_is_found_true_though_nothing_in_it_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (assumed, schedule):
+        monkeypatch.setattr(module, "SETTLING", 0.5)
+    async with federation() as fed:
+        asked = {"resources": {"requests": {"cpu": "8"}}}
+        await fed.apply(web(on("member1") | dynamic()), deployment("web", PLACE, 5, **asked))
+        await at(fed, member1=5)
+        await fed.scale("web", 10)
+        await eventually(lambda: fed.condition("Deployment", "web", "Scheduled").get("status") == "False")
+        assert fed.replicas("web") == {"member1": 5}, "three more fit beside five that may not be counted yet"
+        await at(fed, member1=10)
 
 
 async def suspended(fed: Federation, suspension: Manifest | None) -> None:

@@ -18,6 +18,7 @@ from federation.hub.fleet import Fleet, Member
 from federation.hub.settings import Settings
 from federation.kube.errors import ApiError, Conflict, Invalid, NotFound
 from federation.kube.resource import CLUSTERS
+from federation.kube.store import Cached
 
 log = logging.getLogger(__name__)
 
@@ -117,31 +118,36 @@ class Clusters:
         now = time.time()
         cluster: Manifest = found.manifest()
         discovery = member.discovery
+        counted = self._inventory(member) if member.reachable else None
         status = plan(
             cluster,
             health=health,
             version=version,
             apis=discovery.lines() if discovery else None,
             unknown_apis=discovery.unknown if discovery else (),
-            inventory_now=self._inventory(member) if member.reachable else None,
+            inventory_now=counted,
             now=now,
             observed_at=timestamp(now),
         )
-        if status is None:
+        if status is not None and not await self._store(found, status):
             return
+        if counted is not None:
+            member.counted_at = now
+
+    async def _store(self, found: Cached, status: Manifest) -> bool:
+        """Write a status; whether it is stored, and known here, now."""
         # The operator writes conditions of its own into the same list: the resourceVersion keeps both from erasing.
         operations: list[dict[str, Any]] = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": found.resource_version},
             {"op": "add", "path": "/status", "value": status},
         ]
         try:
-            written = await self._caches.client.json_patch(
-                CLUSTERS, member.name, None, operations, subresource="status"
-            )
+            written = await self._caches.client.json_patch(CLUSTERS, found.name, None, operations, subresource="status")
         except (Conflict, Invalid, NotFound) as error:
-            log.debug("status of cluster %s: %s", member.name, error.message)
-            return
+            log.debug("status of cluster %s: %s", found.name, error.message)
+            return False
         except ApiError as error:
-            log.warning("status of cluster %s not written: %s", member.name, error)
-            return
+            log.warning("status of cluster %s not written: %s", found.name, error)
+            return False
         self._caches.clusters.learn(written)
+        return True

@@ -4,12 +4,11 @@ Nothing here is truth: after a restart the summaries are seconds old at most and
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from federation.api.binding import Decision
-from federation.api.moments import seconds_of
 from federation.hub.caches import BindingKey
 from federation.interpret.requirements import Requirements
 from federation.schedule.attempt import adds
@@ -30,7 +29,9 @@ class Share:
 class Assumed:
     """The shares on their way, by cluster."""
 
-    def __init__(self) -> None:
+    def __init__(self, counted: Callable[[str], float]) -> None:
+        """`counted`: when (seconds since the epoch) the summary of a cluster was last found true; it is stored only when it changes."""
+        self._counted = counted
         self._shares: dict[str, dict[BindingKey, Share]] = {}
 
     @contextmanager
@@ -73,8 +74,8 @@ class Assumed:
             shares = self._shares.get(cluster.facts.name)
             if not shares:
                 continue
-            observed = (seconds_of(cluster.summary.observed_at) if cluster.summary is not None else None) or 0.0
-            for key in [key for key, share in shares.items() if observed > share.since + SETTLING]:
+            counted = self._counted(cluster.facts.name)
+            for key in [key for key, share in shares.items() if counted > share.since + SETTLING]:
                 del shares[key]
             result[cluster.facts.name] = [part for share in shares.values() for part in share.parts]
         return result

@@ -20,7 +20,7 @@ from federation.hub.conditions import condition
 from federation.hub.events import emit, subject_of
 from federation.hub.fleet import Fleet, Member
 from federation.hub.policies import waiting_text
-from federation.hub.schedule.assumed import Assumed
+from federation.hub.schedule.assumed import SETTLING, Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members, presumed
 from federation.hub.schedule.ledger import Ledger
 from federation.hub.schedule.peers import Peers
@@ -30,7 +30,7 @@ from federation.hub.settings import Settings
 from federation.hub.views import binding_view, cluster_view, decision_of, lines_of, pin_left
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import Lane, WorkQueue
-from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS, Resource
+from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, CLUSTERS, RESOURCE_BINDINGS, Resource
 from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
 from federation.policy.lazy import is_due
@@ -52,7 +52,7 @@ class Schedule:
         self._settings = settings
         self._queue: WorkQueue[BindingKey] = WorkQueue(priority=self._priority)
         self._clusters: tuple[ClusterView, ...] | None = None
-        self._assumed = Assumed()
+        self._assumed = Assumed(self._counted)
         self._peers = Peers(caches)
         self._ledger = Ledger(Path(settings.ledger)) if settings.ledger else None
         self._returning = Returning(after=settings.return_period)
@@ -77,6 +77,10 @@ class Schedule:
         finally:
             if self._ledger is not None:
                 self._ledger.close()
+
+    def _counted(self, cluster: str) -> float:
+        member = self._fleet.get(cluster)
+        return member.counted_at if member is not None else 0.0
 
     def _priority(self, key: BindingKey) -> int:
         found = self._caches.binding(key)
@@ -164,6 +168,8 @@ class Schedule:
         found = self._caches.binding(key)
         if found is None or found.deleting:
             return None
+        if self._caches.definition_ends(CLUSTERS):
+            return None  # clusters that go with their definition are no reason to move anything (I21)
         binding = found.manifest()
         template = self._caches.template(binding)
         reference = binding["spec"]["resource"]
@@ -190,10 +196,12 @@ class Schedule:
         assumed = self._assumed.by_cluster(clusters)
         back = self._returning.wait(key, view, clusters, assumed)
         view = replace(view, returning=back is not None and back <= 0)
-        waits = (left, pin_left(binding, now=now), back)
-        again = min((one for one in waits if one is not None and one > 0), default=None)
         suspended = scheduling_suspended(binding["spec"].get("suspension"))
         taken = decide(view, clusters, assumed, suspended=suspended)
+        # Room that was deducted comes back when a summary is found true, which need not change it: nothing would tell.
+        deducted = SETTLING if taken.error is not None and not suspended and any(assumed.values()) else None
+        waits = (left, pin_left(binding, now=now), back, deducted)
+        again = min((one for one in waits if one is not None and one > 0), default=None)
         answer = _after(taken, held, drifted=bool((binding.get("status") or {}).get("decision")))
         operations = _operations(binding, answer, view, now=now)
         if not operations:
