@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from hack.lab.audit import requests
 from hack.lab.kind import KindSet
 from hack.lab.providers import cluster_set
 from tests.e2e.lab import Lab, always, eventually
@@ -74,7 +75,29 @@ def copies(lab: Lab, name: str) -> dict[str, tuple[str, str]]:
 
 
 def pods(lab: Lab) -> set[str]:
-    return {pod["metadata"]["uid"] for member in lab.members.values() for pod in member.every("pods", PLACE)}
+    """Each pod, as text that says which it is where a comparison fails."""
+    return {
+        f"{name} {pod['metadata']['name']} {pod['metadata']['uid']}"
+        for name, member in lab.members.items()
+        for pod in member.every("pods", PLACE)
+    }
+
+
+def same(lab: Lab, running: set[str]) -> bool:
+    """Whether exactly these pods run. If not, the failure says which came and went, and what was written last, by whom."""
+    found = pods(lab)
+    if found != running:
+        writes = [
+            f"{name} {one.time} {one.user} {one}"
+            for name, member in lab.members.items()
+            for one in requests(member.audit_log)
+            if one.writes and one.namespace == PLACE and one.resource in {"deployments", "replicasets", "pods"}
+        ]
+        text = "\n".join(sorted(writes, key=lambda line: line.split()[1])[-40:])
+        raise AssertionError(
+            f"gone: {sorted(running - found)}, new: {sorted(found - running)}; the last writes:\n{text}"
+        )
+    return True
 
 
 def at_rest(lab: Lab, count: int = 0) -> set[str]:
@@ -82,14 +105,14 @@ def at_rest(lab: Lab, count: int = 0) -> set[str]:
     found: set[str] = set()
     since = time.monotonic()
 
-    def same() -> bool:
+    def unchanged() -> bool:
         nonlocal found, since
         now = pods(lab)
         if now != found or len(now) != (count or len(now)):
             found, since = now, time.monotonic()
         return time.monotonic() - since > 2
 
-    eventually(same, within=60)
+    eventually(unchanged, within=60)
     return found
 
 
@@ -133,7 +156,7 @@ def test_a_hub_restored_from_an_older_snapshot_removes_nothing_until_a_human_res
     assert lab.hub.get("deployment", "new", PLACE) is None, "the hub forgot it"
     lab.process.start()
     assert json.loads(data(lab)["behind"])["ahead"]
-    always(lambda: pods(lab) == running, seconds=3)
+    always(lambda: same(lab, running), seconds=3)
     assert {name: copies(lab, name) for name in ("web", "new")} == before
     assert "HubBehindMembers" in lab.hub.run("get", "events", "-n", "federation-system")
     status = lab.fedctl("hub", "status")
@@ -144,7 +167,7 @@ def test_a_hub_restored_from_an_older_snapshot_removes_nothing_until_a_human_res
     assert "HubBehindMembers" in lab.fedctl("orphans")
     lab.process.kill()
     lab.process.start()
-    always(lambda: pods(lab) == running, seconds=2)
+    always(lambda: same(lab, running), seconds=2)
 
     said = lab.fedctl("hub", "resume", "--yes")
     assert "new" in said
@@ -167,16 +190,16 @@ def test_our_kinds_deleted_and_installed_again_remove_no_workload(lab: Lab) -> N
     for kind in KINDS:
         lab.hub.run("delete", "crd", f"{kind}.federation.dev", "--wait=false", "--ignore-not-found")
     eventually(lambda: not [one for one in KINDS if lab.hub.get("crd", f"{one}.federation.dev")], within=60)
-    always(lambda: pods(lab) == running, seconds=3)
+    always(lambda: same(lab, running), seconds=3)
     assert copies(lab, "web") == before
     lab.process.kill()  # it has nothing left to do; a supervisor would start it anew
     lab.process.start()
     for number in (1, 2):
         lab.join(number)
-    always(lambda: pods(lab) == running, seconds=1)
+    always(lambda: same(lab, running), seconds=1)
     apply(lab, "web", 2)
     assert copies(lab, "web") == before
-    assert pods(lab) == running
+    assert same(lab, running)
 
 
 def test_a_hub_rebuilt_from_git_on_an_empty_api_server_takes_up_what_runs_and_touches_marks_only(lab: Lab) -> None:
@@ -199,7 +222,7 @@ def test_a_hub_rebuilt_from_git_on_an_empty_api_server_takes_up_what_runs_and_to
     assert lab.process.stop() == 0
     lab.fedctl("hub", "identity", old)
     lab.process.start()
-    with lab.member(1).counting() as requests:
+    with lab.member(1).counting() as asked:
         for number in (1, 2):
             lab.join(number)
         eventually(lambda: data(lab).get("behind"))
@@ -209,16 +232,16 @@ def test_a_hub_rebuilt_from_git_on_an_empty_api_server_takes_up_what_runs_and_to
         apply(lab, "web", 2)
     assert replicas(lab, "odd") == divided
     assert {name: copies(lab, name) for name in before} == before
-    assert pods(lab) == running
+    assert same(lab, running)
     mark = lab.member(1).get("deployment", "web", PLACE)["metadata"]["annotations"][MARK]
     assert template not in mark
     ours = [
-        str(one) for one in requests
+        str(one) for one in asked
         if one.user.endswith(":federation-hub") and one.writes and one.resource != "serviceaccounts"
     ]  # fmt: skip
     assert len(ours) == 2, f"one write for each copy, its marks: {ours}"
     lab.fedctl("hub", "resume", "--yes")
-    always(lambda: pods(lab) == running, seconds=2)
+    always(lambda: same(lab, running), seconds=2)
     apply(lab, "late", 1)
     assert copies(lab, "late") == before["late"], "taken up when its YAML came"
     assert "no object" in lab.fedctl("orphans")
@@ -236,7 +259,7 @@ def test_uninstalling_leaves_every_workload_running_and_nothing_of_ours(lab: Lab
     assert "no longer ours" in lab.fedctl("uninstall", "--keep", "--yes")
     lab.process.kill()
     assert copies(lab, "web") == before
-    assert pods(lab) == running
+    assert same(lab, running)
     for member in lab.members.values():
         eventually(lambda member=member: member.get("namespace", "federation-system") is None, within=60)
         assert member.get("clusterrole", "federation-hub") is None

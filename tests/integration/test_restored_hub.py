@@ -1,10 +1,17 @@
 """A hub that was restored from a backup, or rebuilt: what its members remember is not undone (decision 0005), on the sandbox."""
 
+import asyncio
+
+import pytest
+
 from federation.api.meta import SYSTEM_NAMESPACE
+from federation.hub.fleet import Member
 from federation.hub.record import record_of, write_record
 from federation.hub.timeline import Record, numbers_text, resumed
-from federation.kube.resource import LEASES, NAMESPACES
+from federation.kube.resource import CRDS, DEPLOYMENTS, LEASES, NAMESPACES
 from federation.sandbox import ApiServer
+from federation.sandbox.registry import DEFINITIONS
+from federation.sandbox.storage import Address
 from tests.e2e.manifests import deployment, on, policy, selector, weights
 from tests.integration.federation import PLACE, Federation, always, eventually, federation
 from tests.integration.test_deletion import events, generations, mark, place, uids
@@ -242,3 +249,39 @@ async def test_a_hub_with_another_identity_touches_nothing_of_the_old_one() -> N
         await eventually(lambda: fed.lines("Deployment", "web").get("member1", {}).get("reason") == "AlreadyExists")
         assert uids(fed) == before
         assert fed.replicas("web") == {"member1": 2, "member2": 2}
+
+
+async def test_a_cluster_that_went_with_its_definition_loses_no_copy_while_its_connection_still_closes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The watch of one member ends late: the other, whose Cluster is gone as well, stays connected for that time."""
+    close = Member.close
+
+    async def slowly(member: Member) -> None:
+        await close(member)
+        await asyncio.sleep(0.5)
+
+    monkeypatch.setattr(Member, "close", slowly)
+    async with federation(2) as fed:
+        before = await place(fed)
+        await fed.client.delete(CRDS, "clusters.federation.dev")
+        for name in fed.members:
+            await fed.gone(name)
+        await eventually(lambda: not fed.hub.kinds.find("federation.dev", "v1alpha1", "clusters"))
+        await fed.client.merge_patch(DEPLOYMENTS, "web", PLACE, {"metadata": {"annotations": {"seen": "again"}}})
+        await always(lambda: uids(fed) == before, seconds=0.7)
+        assert not [one for one in fed.member_writes() if "DELETE" in one]
+
+
+async def test_clusters_that_go_with_their_definition_one_after_the_other_move_no_replicas() -> None:
+    async with federation(2) as fed:
+        shares = on("member1", "member2") | weights(member1=1, member2=1)
+        await fed.apply(policy("web", PLACE, selector(name="web"), placement=shares), deployment("web", PLACE, 4))
+        await eventually(lambda: fed.replicas("web") == {"member1": 2, "member2": 2})
+        address = Address(DEFINITIONS, "", "clusters.federation.dev")
+        definition = fed.hub.storage.get(address)
+        assert definition is not None
+        ending = {**definition["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["cleanup"]}
+        fed.hub.storage.put(address, {**definition, "metadata": ending})  # the sandbox's collector takes all at once
+        await fed.leave("member1")
+        await always(lambda: fed.replicas("web") == {"member1": 2, "member2": 2}, seconds=0.5)

@@ -80,23 +80,19 @@ class Copies:
             return None, None
         cluster = key[2]
         entry = self._caches.clusters.get("", cluster)
-        if entry is None and self._fleet.get(cluster) is None:
-            # The Cluster object is gone: nothing there is ours to know or to touch any more.
+        if entry is None:
+            # The Cluster object is gone: nothing there is ours to know or to touch any more, connected still or not.
             self._patience.forget(key[:2], cluster)
             return Outcome(epoch=decision.epoch, generation=template.generation, gone=True), None
         # A cluster that leaves keeps its copy until the decision drops it: make before break holds for `leave` as well.
-        leaving = entry is None or leaves_at_once(entry.manifest())
-        if entry is not None and entry.deleting and await self._kind_goes(entry):
+        leaving = leaves_at_once(entry.manifest())
+        if entry.deleting and await self._kind_goes(entry):
             return None, None
         state = self._member_state(cluster, binding)
         if cluster not in decision.targets or leaving:
-            if (
-                state.observed is not None
-                and entry is not None
-                and may_still_be_chosen(binding, entry.manifest(), now=time.time())
-            ):
+            if state.observed is not None and may_still_be_chosen(binding, entry.manifest(), now=time.time()):
                 return None, 1.0
-            keep = bool(binding["spec"].get("preserveResourcesOnDeletion")) or (entry is not None and _keeps(entry))
+            keep = bool(binding["spec"].get("preserveResourcesOnDeletion")) or _keeps(entry)
             plan = plan_dropped(identity=self._identity(key), member=state, keep=keep)
         else:
             found = self._plan(key, binding, decision, template, state, noted)
