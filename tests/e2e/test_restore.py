@@ -266,5 +266,5 @@ def test_uninstalling_leaves_every_workload_running_and_nothing_of_ours(lab: Lab
         for kind in ("deployments", "configmaps", "namespaces"):
             assert member.every(kind, selector="federation.dev/hub") == []
         assert MARK not in (member.get("deployment", "web", PLACE)["metadata"].get("annotations") or {})
-    assert "federation.dev" not in lab.hub.run("get", "crd", "-o", "name")
+    eventually(lambda: "federation.dev" not in lab.hub.run("get", "crd", "-o", "name"))
     assert lab.hub.get("deployment", "web", PLACE) is not None, "templates are the user's"
