@@ -6,7 +6,7 @@ READY := $(VENV)/ready
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test test-unit test-property test-conformance test-integration test-e2e test-faults-sample test-faults test-soak lint format crds bench clean
+.PHONY: help setup demo down test test-unit test-property test-conformance test-integration test-e2e test-faults-sample test-faults test-soak test-plan lint format crds bench clean
 
 help: ## say what there is
 	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -56,6 +56,11 @@ test-faults: $(READY) ## every scenario under every fault at every write, and E1
 test-soak: $(READY) ## 200 joins and 2,000 objects come and go on real clusters; nothing may be left (about twelve minutes)
 	@hack/clusters prepare
 	@echo "==> soak"; $(PYTEST) tests/soak -s
+
+test-plan: $(READY) ## 1,000 random commits: each plan is what the members then record (about an hour)
+	@hack/clusters prepare
+	@echo "==> plan"; $(PYTEST) tests/integration/test_plan.py -k random --plan-steps 950 --timeout 7200
+	@$(PYTEST) tests/e2e/test_plan.py -k random -m e2e --plan-steps 150 --timeout 7200
 
 lint: $(READY) ## ruff, mypy strict, import contract, CRDs up to date
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -12,6 +12,9 @@ from federation.cli.get import get_application, get_bindings, get_clusters
 from federation.cli.held import get_held
 from federation.cli.pin import pin as pin_shares
 from federation.cli.pin import seconds_of, shares_of
+from federation.cli.plan import FORMATS as PLAN_FORMATS
+from federation.cli.plan import plan as make_plan
+from federation.cli.plan import snapshot as take_snapshot
 from federation.cli.rebalance import rebalance as ask_rebalance
 from federation.cli.recovery import hub as hub_group
 from federation.cli.recovery import orphans, uninstall
@@ -30,6 +33,7 @@ from federation.cli.session import (
 )
 from federation.cli.what_if import what_if as tell_what_if
 from federation.cli.why_not import why_not as tell_why_not
+from federation.hub.settings import Settings
 from federation.kube.credentials import Credentials
 
 member_kubeconfig = click.option(
@@ -262,6 +266,54 @@ async def replay(*, files: tuple[str, ...], policies: tuple[str, ...], output: s
     """Take the decisions of a ledger again and compare; no cluster is asked. Exit code 1 if one differs."""
     if replay_ledger(files, policies=policies, output=output):
         sys.exit(1)
+
+
+@main.command()
+@click.option(
+    "-f",
+    "--filename",
+    "files",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="What would be applied: a file, a directory, or -.",
+)
+@click.option("--was", multiple=True, metavar="PATH", help="What lay there before: what is gone since is deleted.")
+@click.option("--snapshot", "snapshot_file", default="", metavar="FILE", help="Plan on this instead of the hub itself.")
+@click.option("--brake-objects", default=5, show_default=True, help="As of federation hub.")
+@click.option("--brake-percent", default=10.0, show_default=True, help="As of federation hub.")
+@click.option(
+    "-o",
+    "--output",
+    "output",
+    type=click.Choice(PLAN_FORMATS),
+    default="table",
+    show_default=True,
+    help="Form of the answer.",
+)
+@namespace_option
+@hub_options
+@run
+async def plan(
+    options: Options, *, files: tuple[str, ...], was: tuple[str, ...], snapshot_file: str, brake_objects: int,
+    brake_percent: float, output: str, namespace: str | None,
+) -> None:  # fmt: skip
+    """What a change would do, in every cluster: fedctl plan -f DIR. Nothing is written."""
+    place = namespace or ("default" if snapshot_file else default_namespace(options))
+    settings = Settings(brake_objects=brake_objects, brake_percent=brake_percent)
+    code = await make_plan(
+        options, files=files, was=was, snapshot_file=snapshot_file, namespace=place, settings=settings, output=output
+    )
+    sys.exit(code)
+
+
+@main.command()
+@click.option("-o", "--output", "file", required=True, metavar="FILE", help="Compressed where it ends in .gz.")
+@hub_options
+@run
+async def snapshot(options: Options, *, file: str) -> None:
+    """Write what decides placement to a file, for fedctl plan --snapshot; the contents of Secrets are left out."""
+    await take_snapshot(options, file)
 
 
 @main.command()

@@ -343,13 +343,18 @@ class Lab:
         return self.members[f"member{number}"]
 
     def fedctl(
-        self, *arguments: str, fails: bool | int = False, timeout: float = 120, kubeconfig: Path | None = None
-    ) -> str:
-        """fedctl against the hub, as its administrator or with `kubeconfig`; its output. `fails`: True for any code but 0, or the code."""
+        self, *arguments: str, fails: bool | int | tuple[int, ...] = False, timeout: float = 120,
+        kubeconfig: Path | None = None,
+    ) -> str:  # fmt: skip
+        """fedctl against the hub, as its administrator or with `kubeconfig`; its output.
+
+        `fails`: True for any code but 0, or the code, or those that are right.
+        """
         command = [str(Path(sys.executable).parent / "fedctl"), *arguments]
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig or self.hub.kubeconfig)}
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, env=environment)
-        right = done.returncode == fails if not isinstance(fails, bool) else (done.returncode != 0) == fails
+        codes = fails if isinstance(fails, tuple) else (fails,)
+        right = done.returncode in codes if not isinstance(fails, bool) else (done.returncode != 0) == fails
         if not right:
             raise CommandFailed(f"fedctl {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout + done.stderr

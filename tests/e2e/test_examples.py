@@ -81,3 +81,21 @@ def test_05_a_policy_takes_an_object_once_its_override_is_there(lab: Lab, reposi
         ]
     finally:
         lab.hub.run("delete", "-f", file)
+
+
+def test_06_a_pull_request_is_planned_against_the_hub(lab: Lab, repository: Path) -> None:
+    folder = repository / "examples" / "06-plan"
+    main, change = str(folder / "main"), str(folder / "pull-request")
+    lab.hub.run("apply", "-f", main)
+    try:
+        eventually(lambda: lab.hub.settled("Deployment", "web", "example-plan"))
+        text = lab.fedctl("plan", "-f", change, "--was", main, "--brake-objects=1000", fails=1)
+        for line in ("member1: restart 2 -> 2", "member2: delete 2 -> 0", "member3: create 0 -> 2"):
+            assert line in text
+        assert (
+            "spec.template.spec.containers[web].image: registry.example.test/web:1.0 -> registry.example.test/web:2.0"
+            in text
+        )
+        assert "Nothing changes" in lab.fedctl("plan", "-f", main)
+    finally:
+        lab.hub.run("delete", "-f", main)
