@@ -1,13 +1,17 @@
 """One manifest applied to the sandbox hub as the user's tool would: fields that it no longer names go (three-way).
 
-`kubectl apply` knows what it applied by an annotation, server-side appliers by their field manager. Kubernetes itself turns the
-first into the second (csaupgrade): what `kubectl-client-side-apply` owns becomes owned by an apply; so here.
+`kubectl apply` knows what it applied by an annotation, server-side appliers by their field manager. Here the first becomes the second:
+what the annotation says belongs to an apply by `kubectl`. Where it is missing, what `kubectl-client-side-apply` owns does, as when
+Kubernetes upgrades an object (csaupgrade).
 """
+
+import orjson
 
 from federation.api.meta import Manifest
 from federation.plan.snapshot import LAST_APPLIED
 from federation.sandbox import ApiServer
 from federation.sandbox.kinds import Kind
+from federation.sandbox.refusals import RefusalError
 from federation.sandbox.registry import Options
 from federation.sandbox.storage import Address
 
@@ -25,11 +29,29 @@ def take_over(hub: ApiServer, kind: Kind, manifest: Manifest, *, namespace: str)
     manager = KUBECTL
     if found is not None:
         upgraded, manager = as_applied(found)
-        hub.storage.put(address, upgraded)
+        last = (found["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+        hub.storage.put(address, _owning(hub, kind, upgraded, last) if last else upgraded)
     given = {name: value for name, value in metadata.items() if name not in _SERVERS_OWN}
     config = {**manifest, "metadata": {**given, "namespace": place} if place else given}
     config.pop("status", None)
     hub.registry.apply(kind, place, metadata["name"], config, Options(manager=manager, force=True))
+
+
+def _owning(hub: ApiServer, kind: Kind, manifest: Manifest, last: str) -> Manifest:
+    """The object with exactly the fields of its last client-side apply owned by an apply; values stay as they are."""
+    metadata = manifest["metadata"]
+    try:
+        config = orjson.loads(last)
+        entries = [one for one in metadata.get("managedFields") or [] if one["manager"] != KUBECTL]
+        bare = {**manifest, "metadata": {**metadata, "managedFields": entries}}
+        place, options = metadata.get("namespace") or "", Options(manager=KUBECTL, force=True, dry_run=True)
+        hub.storage.put(Address(kind.collection, place, metadata["name"]), bare)
+        config["metadata"] = {key: value for key, value in config["metadata"].items() if key not in _SERVERS_OWN}
+        applied, _ = hub.registry.apply(kind, place, metadata["name"], config, options)
+    except (ValueError, KeyError, TypeError, RefusalError):
+        return manifest  # an annotation that kubectl did not write
+    owned = [one for one in applied["metadata"]["managedFields"] if one["manager"] == KUBECTL]
+    return {**bare, "metadata": {**bare["metadata"], "managedFields": [*entries, *owned]}}
 
 
 def as_applied(manifest: Manifest) -> tuple[Manifest, str]:

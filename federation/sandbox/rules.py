@@ -167,7 +167,7 @@ def revised(kind: Kind, old: Manifest, new: Manifest, subresource: str) -> Manif
     if kind.kind == "Namespace" and not kind.group:
         result["spec"] = old.get("spec") or {}
     if kind.kind == "Secret" and not kind.group:
-        result = _secret(result)
+        result = _secret({**result, "type": result.get("type") or "Opaque"})
     return result
 
 

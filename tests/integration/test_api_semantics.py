@@ -327,6 +327,13 @@ async def test_the_texts_of_a_secret_become_data(api: Api) -> None:
     assert "stringData" not in created
 
 
+async def test_a_secret_that_is_written_again_without_its_type_keeps_it(api: Api) -> None:
+    created = await api.client.create(SECRETS, {**api.config_map("s"), "kind": "Secret"})
+    untyped = {key: value for key, value in created.items() if key != "type"}
+
+    assert (await api.client.replace(SECRETS, untyped))["type"] == "Opaque"
+
+
 async def test_lists_are_sorted_and_items_of_built_in_kinds_have_no_kind(api: Api) -> None:
     for name in ("b", "a"):
         await api.create(name)

@@ -1,5 +1,7 @@
 """Applying on the sandbox hub is what the user's tool would do: fields that a manifest no longer names go."""
 
+import json
+
 import pytest
 
 from federation.api.meta import Manifest
@@ -32,7 +34,20 @@ def applied_over(before: Manifest, *, manager: str, server_side: bool = False) -
 
 
 def test_what_a_client_side_apply_set_and_no_longer_names_goes() -> None:
-    annotated = {**BEFORE, "metadata": {**BEFORE["metadata"], "annotations": {LAST_APPLIED: "{}"}}}
+    annotated = {**BEFORE, "metadata": {**BEFORE["metadata"], "annotations": {LAST_APPLIED: json.dumps(BEFORE)}}}
+    assert applied_over(annotated, manager=CLIENT_SIDE) == {"one": "9", "theirs": "3"}
+
+
+def test_what_a_client_side_apply_never_named_stays_although_it_wrote_it() -> None:
+    """The API server counts defaults as written by whoever created the object; a three-way apply does not."""
+    named = {**BEFORE, "data": {"one": "1"}}
+    annotated = {**BEFORE, "metadata": {**BEFORE["metadata"], "annotations": {LAST_APPLIED: json.dumps(named)}}}
+    assert applied_over(annotated, manager=CLIENT_SIDE) == {"one": "9", "two": "2", "theirs": "3"}
+
+
+@pytest.mark.parametrize("annotation", ["{}", "no json", ""], ids=["not of kubectl", "broken", "none"])
+def test_without_a_usable_annotation_what_the_client_side_apply_owns_counts(annotation: str) -> None:
+    annotated = {**BEFORE, "metadata": {**BEFORE["metadata"], "annotations": {LAST_APPLIED: annotation}}}
     assert applied_over(annotated, manager=CLIENT_SIDE) == {"one": "9", "theirs": "3"}
 
 
