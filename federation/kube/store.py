@@ -6,7 +6,8 @@ Ordering rules: an event never replaces a newer object; a relist replaces everyt
 
 import asyncio
 import logging
-from collections import OrderedDict, defaultdict
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from federation.api.meta import Manifest
 
 log = logging.getLogger(__name__)
 
-_REMEMBERED_DELETIONS = 4096
+REMEMBERED = 60.0
+"""Seconds for which a deletion is remembered: longer than the answer to an own write may take, which must not bring it back."""
 
 
 class Owner(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -123,7 +125,8 @@ class Store:
         self._handlers: list[Handler] = []
         self._indexers: dict[str, Callable[[Cached], Iterable[str]]] = {}
         self._indexes: dict[str, dict[str, dict[Key, Cached]]] = {}
-        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._deleted: dict[str, float] = {}
+        """UID -> when its deletion was seen (monotonic), oldest first."""
         self._synced = asyncio.Event()
 
     def __len__(self) -> int:
@@ -223,9 +226,11 @@ class Store:
         self._notify(Change(entry, None))
 
     def _bury(self, uid: str) -> None:
-        self._deleted[uid] = None
-        if len(self._deleted) > _REMEMBERED_DELETIONS:
-            self._deleted.popitem(last=False)
+        now = time.monotonic()
+        self._deleted.pop(uid, None)
+        self._deleted[uid] = now
+        while now - self._deleted[oldest := next(iter(self._deleted))] > REMEMBERED:
+            del self._deleted[oldest]
 
     def _index(self, name: str, entry: Cached) -> None:
         for key in self._indexers[name](entry):

@@ -5,6 +5,7 @@ watches never starve a write. `trust_env` is off: aiohttp would make two thread 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -74,8 +75,18 @@ class _AioStream:
             raise _unavailable(error) from error
 
 
+POOL_LIFE = 60.0
+"""Seconds after which a pool that a burst filled may be given up."""
+FEW = 4
+"""Connections that a pool may always keep."""
+
+
 class AioTransport:
-    """Transport over aiohttp. A 401 refreshes the credentials once, single-flight, and tries again."""
+    """Transport over aiohttp. A 401 refreshes the credentials once, single-flight, and tries again.
+
+    aiohttp hands out the connection that has rested longest, so connections that a burst opened are all used in turn for ever, and
+    none of them ever times out. So the pool is made anew, between two requests, some time after a burst.
+    """
 
     def __init__(self, credentials: Credentials, *, limit: int = 64, timeout: float = 30.0) -> None:
         self._credentials = credentials
@@ -84,6 +95,10 @@ class AioTransport:
         self._base = credentials.endpoint.rstrip("/")
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._closed = False
+        self._in_flight = 0
+        self._most = 0
+        """Requests that were in flight at once since the pool was made: it holds as many connections."""
+        self._made = time.monotonic()
 
     def _session(self, purpose: str) -> aiohttp.ClientSession:
         if self._closed:  # a request that comes after the end must not open a session that nobody closes
@@ -138,6 +153,9 @@ class AioTransport:
         accept: str | None,
         limit: float | None,
     ) -> Response:
+        await self._empty_after_a_burst()
+        self._in_flight += 1
+        self._most = max(self._most, self._in_flight)
         try:
             async with self._session("request").request(
                 method,
@@ -153,6 +171,18 @@ class AioTransport:
                 return Response(response.status, headers, content)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
+        finally:
+            self._in_flight -= 1
+
+    async def _empty_after_a_burst(self) -> None:
+        """Give up the connections that a burst opened; the next request opens one."""
+        now = time.monotonic()
+        if self._in_flight or now - self._made < POOL_LIFE:
+            return
+        crowded, self._most, self._made = self._most > FEW, 0, now
+        session = self._sessions.pop("request", None) if crowded else None
+        if session is not None:
+            await session.close()
 
     @asynccontextmanager
     async def stream(self, path: str, *, accept: str | None = None) -> AsyncIterator[Stream]:
