@@ -1,6 +1,7 @@
 """Everything the hub knows about one template, fetched once: what `get`, `explain` and `render` speak about."""
 
 import asyncio
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from federation.api.naming import binding_name
 from federation.cli.reference import resolve
 from federation.cli.session import Refused
 from federation.hub.detect.decide import Plan, plan
-from federation.hub.policies import Policy, awaiting, contenders, judge
+from federation.hub.policies import Policy, awaiting, contenders, in_force, judge
 from federation.hub.views import object_facts, workload_groups
 from federation.kube.client import Client
 from federation.kube.errors import Forbidden, NotFound
@@ -56,7 +57,7 @@ class Picture:
 
     def judged(self) -> list[tuple[Manifest, Policy]]:
         """All policies with their verdicts."""
-        return [(one, self._judge(one)) for one in self.policies]
+        return judged(self.policies, self.overrides)
 
     def plan(self) -> Plan:
         """What detect does about the template by today's policies."""
@@ -67,15 +68,10 @@ class Picture:
             priority_of_class=lambda name: 0 if known is None or name in known else None,
         )  # fmt: skip
 
-    def in_force(self) -> Manifest | None:
+    def in_force(self) -> Policy | None:
         """The policy to schedule by; None while what was decided goes on to hold."""
         reference = ((self.binding or {}).get("spec") or {}).get("policy") or {}
-        policy = self.policy
-        return policy if policy is not None and self._judge(policy).decides(reference) else None
-
-    def _judge(self, manifest: Manifest) -> Policy:
-        namespace = manifest["metadata"].get("namespace") or ""
-        return awaiting(judge(manifest), [name for place, name in self.overrides if place == namespace])
+        return in_force(reference, {policy.facts.uid: policy for _, policy in self.judged()})
 
     def claim(self) -> Claim:
         """Who claims the template by today's policies."""
@@ -102,55 +98,59 @@ async def take(hub: Client, text: str, namespace: str) -> Picture:
         raise Refused(f"there is no {resource.kind} {name!r}{where} on the hub") from error
     binding_kind = RESOURCE_BINDINGS if place else CLUSTER_RESOURCE_BINDINGS
     key = binding_name(resource.group, resource.kind, place or "", name)
-    binding, own, cluster_wide, clusters = await asyncio.gather(
-        _or_none(hub, binding_kind, key, place),
-        hub.list(PROPAGATION_POLICIES, place) if place else _no_page(),
-        hub.list(CLUSTER_PROPAGATION_POLICIES),
-        hub.list(CLUSTERS),
+    binding, (policies, overrides), clusters = await asyncio.gather(
+        _or_none(hub, binding_kind, key, place), _policies(hub, place or ""), hub.list(CLUSTERS)
     )
     peers = await hub.list(RESOURCE_BINDINGS, place) if place and binding and workload_groups(binding) else None
-    policies = [
-        *(_kind(one, "PropagationPolicy") for one in (own.items if own else ())),
-        *(_kind(one, "ClusterPropagationPolicy") for one in cluster_wide.items),
-    ]
     return Picture(
         resource=resource,
         template=_typed(template, resource),
         binding=binding,
         policies=policies,
-        overrides=frozenset(await _overrides(hub, policies, place)),
+        overrides=overrides,
         priority_classes=await _priority_classes(hub, policies),
         clusters=sorted(clusters.items, key=lambda one: str(one["metadata"]["name"])),
         peers=[one for one in (peers.items if peers else ()) if one["metadata"]["name"] != key],
     )
 
 
-async def fetch_policies(hub: Client, place: str | None) -> dict[str, tuple[Manifest, Policy]]:
-    """Propagation policies by UID with their verdicts; `place` None: of all namespaces."""
+async def fetch_policies(hub: Client, place: str | None) -> dict[str, Policy]:
+    """Propagation policies by UID, judged; `place` None: of all namespaces."""
+    policies, overrides = await _policies(hub, place)
+    return {policy.facts.uid: policy for _, policy in judged(policies, overrides)}
+
+
+def judged(policies: Iterable[Manifest], overrides: Collection[tuple[str, str]]) -> list[tuple[Manifest, Policy]]:
+    """Policies with their verdicts; `overrides`: (namespace, name) of the override policies that there are."""
+    present: dict[str, list[str]] = {}
+    for namespace, name in overrides:
+        present.setdefault(namespace, []).append(name)
+    return [(one, awaiting(judge(one), present.get(one["metadata"].get("namespace") or "", ()))) for one in policies]
+
+
+async def _policies(hub: Client, place: str | None) -> tuple[list[Manifest], frozenset[tuple[str, str]]]:
+    """Propagation policies of a namespace ("": of none, None: of all) and cluster-wide ones; the overrides as `judged` takes them."""
     own, cluster_wide = await asyncio.gather(
-        hub.list(PROPAGATION_POLICIES, place), hub.list(CLUSTER_PROPAGATION_POLICIES)
+        hub.list(PROPAGATION_POLICIES, place) if place != "" else _no_page(), hub.list(CLUSTER_PROPAGATION_POLICIES)
     )
     policies = [
-        *(_kind(one, "PropagationPolicy") for one in own.items),
+        *(_kind(one, "PropagationPolicy") for one in (own.items if own else ())),
         *(_kind(one, "ClusterPropagationPolicy") for one in cluster_wide.items),
     ]
-    overrides = await _overrides(hub, policies, place)
-    found: dict[str, tuple[Manifest, Policy]] = {}
-    for one in policies:
-        namespace = one["metadata"].get("namespace") or ""
-        verdict = awaiting(judge(one), [name for where, name in overrides if where == namespace])
-        found[one["metadata"]["uid"]] = (one, verdict)
-    return found
+    return policies, await _overrides(hub, policies, place)
 
 
-async def _overrides(hub: Client, policies: list[Manifest], place: str | None) -> list[tuple[str, str]]:
+async def _overrides(hub: Client, policies: list[Manifest], place: str | None) -> frozenset[tuple[str, str]]:
     """The override policies that are there, as far as a policy depends on some."""
     if not any(one["spec"].get("dependentOverrides") for one in policies):
-        return []
-    pages = [await hub.list(CLUSTER_OVERRIDE_POLICIES), await hub.list(OVERRIDE_POLICIES, place)]
-    return [
-        (one["metadata"].get("namespace") or "", str(one["metadata"]["name"])) for page in pages for one in page.items
+        return frozenset()
+    pages = [
+        await hub.list(CLUSTER_OVERRIDE_POLICIES),
+        *([await hub.list(OVERRIDE_POLICIES, place)] if place != "" else []),
     ]
+    return frozenset(
+        (one["metadata"].get("namespace") or "", str(one["metadata"]["name"])) for page in pages for one in page.items
+    )
 
 
 async def _priority_classes(hub: Client, policies: list[Manifest]) -> frozenset[str] | None:

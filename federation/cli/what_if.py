@@ -15,7 +15,7 @@ from federation.api.meta import Manifest
 from federation.cli.output import show, table
 from federation.cli.picture import fetch_policies
 from federation.cli.session import Refused
-from federation.hub.policies import Policy
+from federation.hub.policies import Policy, in_force
 from federation.hub.views import binding_view, cluster_view, decision_of, template_text, with_peers
 from federation.kube.client import Client
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, CLUSTERS, RESOURCE_BINDINGS
@@ -124,16 +124,13 @@ def _view(
     binding: Manifest,
     bindings: list[Manifest],
     templates: dict[str, Manifest],
-    policies: dict[str, tuple[Manifest, Policy]],
+    policies: dict[str, Policy],
 ) -> BindingView | None:
     """What the scheduler sees of a binding; None for one whose template is gone."""
     template = templates.get(binding["spec"]["resource"]["uid"])
     if template is None:
         return None
-    reference = binding["spec"].get("policy") or {}
-    found = policies.get(reference.get("uid") or "")
-    policy = found[0] if found is not None and found[1].decides(reference) else None
-    view = binding_view(binding, template, policy)
+    view = binding_view(binding, template, in_force(binding["spec"].get("policy") or {}, policies))
     if not binding["spec"].get("workloadAffinityGroups"):
         return view
     place = binding["metadata"].get("namespace")

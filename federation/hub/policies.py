@@ -5,7 +5,7 @@ status says why. So does one that waits for the override policies that it depend
 decided who claims an object: else another one would send it without them.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -14,7 +14,8 @@ from federation.api.meta import Manifest, parse_lenient
 from federation.api.override import OverrideSpec
 from federation.api.propagation import PropagationSpec
 from federation.policy.claim import PolicyFacts, PolicyRef
-from federation.policy.lazy import LAZY, Reference, in_force, last_change
+from federation.policy.lazy import LAZY, Reference, last_change
+from federation.policy.lazy import in_force as lazy_in_force
 from federation.policy.override import OverrideFacts
 from federation.policy.validate import Violation, unserved, validate_override, validate_propagation
 
@@ -46,7 +47,7 @@ class Policy:
 
     def decides(self, reference: Reference) -> bool:
         """Whether the policy as it is now is in force for a binding that names it so; else what was decided stays."""
-        return self.acts and (not self.lazy or in_force(self.facts, reference))
+        return self.acts and (not self.lazy or lazy_in_force(self.facts, reference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,15 @@ def judge(manifest: Manifest) -> Policy:
 def contenders(policies: Iterable[Policy], current: PolicyRef | None) -> list[Policy]:
     """The policies among which it is decided who claims an object: one that became invalid still keeps what it has."""
     return [policy for policy in policies if policy.usable or (current is not None and policy.facts.is_(current))]
+
+
+def in_force(reference: Reference, policies: Mapping[str, Policy]) -> Policy | None:
+    """The policy to schedule a binding by, of `policies` by UID; None while what was decided goes on to hold.
+
+    It is gone or invalid, it waits, or nothing claims the object any more.
+    """
+    found = policies.get(reference.get("uid") or "")
+    return found if found is not None and found.decides(reference) else None
 
 
 def awaiting(policy: Policy, present: Collection[str]) -> Policy:

@@ -15,6 +15,7 @@ from federation.api.meta import LEAVE_ANNOTATION, Manifest, parse_lenient
 from federation.api.moments import seconds_of
 from federation.api.override import OverrideSpec
 from federation.api.placement import Placement, Taint
+from federation.hub.policies import Policy
 from federation.interpret import components_of, replicas_of, requirements_of, surge_of
 from federation.policy.facts import ClusterFacts, ObjectFacts
 from federation.policy.override import OverrideFacts
@@ -126,11 +127,8 @@ def template_text(binding: Manifest) -> str:
     return f"{reference['kind']} {place}{reference['name']}"
 
 
-def placement_of(binding: Manifest, policy: Manifest | None) -> Placement:
-    """The placement to schedule by: the policy's, or what the last decision recorded once the policy is gone (I21)."""
-    if policy is not None:
-        return parse_lenient(Placement, (policy.get("spec") or {}).get("placement") or {})
-    decision = decision_of(binding)
+def recorded_placement(decision: Decision | None) -> Placement:
+    """The placement that a decision was taken by: it holds on while no policy is in force (I21)."""
     recorded = orjson.loads(decision.inputs) if decision and decision.inputs else {}
     return parse_lenient(Placement, recorded.get("placement") or {})
 
@@ -138,14 +136,14 @@ def placement_of(binding: Manifest, policy: Manifest | None) -> Placement:
 def binding_view(
     binding: Manifest,
     template: Manifest,
-    policy: Manifest | None,
+    policy: Policy | None,
     *,
     held: Mapping[str, int] | None = None,
     now: float | None = None,
 ) -> BindingView:
     """What the scheduler sees of one binding.
 
-    `held`: replicas per member that copies hold while there is no decision. `now` (seconds since the epoch): pins that
+    `policy`: the one in force, if any. `held`: replicas per member that copies hold while there is no decision. `now` (seconds since the epoch): pins that
     ended by then are left out; None leaves none out.
     """
     spec, metadata = binding["spec"], binding["metadata"]
@@ -159,7 +157,7 @@ def binding_view(
         replicas=scale if scale is not None else replicas_of(template),
         requirements=requirements_of(template),
         components=components_of(template),
-        placement=placement_of(binding, policy),
+        placement=policy.spec.placement if policy is not None else recorded_placement(previous),
         previous=previous,
         held=held or {},
         observed=previous.affinity if previous is not None else "",

@@ -19,7 +19,7 @@ from federation.hub.caches import BindingKey, HubCaches
 from federation.hub.conditions import condition
 from federation.hub.events import emit, subject_of
 from federation.hub.fleet import Fleet, Member
-from federation.hub.policies import waiting_text
+from federation.hub.policies import Policy, waiting_text
 from federation.hub.schedule.assumed import SETTLING, Assumed
 from federation.hub.schedule.decide import Answer, Held, decide, describe, held_by_members, presumed
 from federation.hub.schedule.ledger import Ledger
@@ -220,7 +220,7 @@ class Schedule:
                 self._ledger.write(view, clusters, assumed, taken, policy=named, suspended=suspended)
         return again
 
-    def _policy_in_force(self, binding: Manifest, template: Cached) -> tuple[Manifest | None, bool]:
+    def _policy_in_force(self, binding: Manifest, template: Cached) -> tuple[Policy | None, bool]:
         """(the policy to schedule by, whether it is about to be put in force).
 
         Where it is not in force (it is gone or invalid, or waits), what the last decision was taken by goes on to hold.
@@ -230,7 +230,7 @@ class Schedule:
             return None, False
         policy = self._caches.judged(found)
         if policy.decides(reference):
-            return found.manifest(), False
+            return policy, False
         return None, policy.acts and is_due(reference, template.manifest())
 
     def _held(self, binding: Manifest) -> Held | None:
