@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from federation.api.meta import Manifest
+from federation.api.words import first
 from federation.hub.conditions import cut
 from federation.hub.policies import Policy
 from federation.policy.facts import ClusterFacts
@@ -96,7 +97,7 @@ class Verdict:
     @property
     def message(self) -> str:
         """Why not: each field with what is wrong and what to do."""
-        return cut("; ".join(_first(self.violations)), _MESSAGE_LIMIT)
+        return cut("; ".join(first(self.violations, SHOWN)), _MESSAGE_LIMIT)
 
 
 Review = Callable[[Request, Snapshot], Verdict]
@@ -156,10 +157,5 @@ def answer(request: Request, found: Verdict) -> Manifest:
     if not found.allowed:
         response["status"] = {"code": 422, "reason": "Invalid", "message": found.message}
     if found.warnings:
-        response["warnings"] = [cut(line, WARNING_LIMIT) for line in _first(found.warnings)]
+        response["warnings"] = [cut(line, WARNING_LIMIT) for line in first(found.warnings, SHOWN)]
     return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
-
-
-def _first(entries: Collection[object]) -> list[str]:
-    shown = [str(entry) for entry in entries][:SHOWN]
-    return [*shown, f"and {len(entries) - SHOWN} more"] if len(entries) > SHOWN else shown

@@ -6,6 +6,9 @@ import re
 _UNSAFE = re.compile(r"[^a-z0-9.-]+")
 NAME_LIMIT = 253
 
+BindingKey = tuple[str, str]
+"""(namespace, name) of a binding; an empty namespace means a ClusterResourceBinding."""
+
 
 def short_hash(text: str) -> str:
     """16 hex digits of a SHA-256: enough to tell objects apart, short enough for a label value."""
@@ -22,3 +25,9 @@ def binding_name(group: str, kind: str, namespace: str, name: str) -> str:
     tail = f"-{kind.lower()}-{digest}"
     head = _UNSAFE.sub(".", name.lower())[: NAME_LIMIT - len(tail)].strip(".-") or "x"
     return head + tail
+
+
+def binding_key(api_version: str, kind: str, namespace: str, name: str) -> BindingKey:
+    """The key of the binding of a template; the namespace is empty for a cluster-scoped one."""
+    group = api_version.rpartition("/")[0]
+    return namespace, binding_name(group, kind, namespace, name)

@@ -8,6 +8,7 @@ import time
 import click
 
 from federation.api.meta import SYSTEM_NAMESPACE, Manifest
+from federation.api.words import first
 from federation.cli.held import by_plan, held_changes
 from federation.cli.session import Refused
 from federation.hub.held import APPROVALS, APPROVED_FOR, HeldChange, with_approval
@@ -28,10 +29,8 @@ async def approve(hub: Client, plan: str, *, yes: bool) -> None:
         raise Refused(f"there is no held plan {plan!r}; {known}")
     changes = plans[plan]
     click.echo(f"{changes[0].cause}: {len(changes)} held")
-    for change in changes[:LISTED]:
-        click.echo(f"  {change.what} {change.object} in {change.cluster}")
-    if len(changes) > LISTED:
-        click.echo(f"  and {len(changes) - LISTED} more")
+    for line in first([f"{change.what} {change.object} in {change.cluster}" for change in changes], LISTED):
+        click.echo(f"  {line}")
     if not yes and not click.confirm("Let exactly these go?"):
         raise Refused("nothing was approved")
     await _record(hub, plan, changes)

@@ -10,6 +10,7 @@ import click
 
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
+from federation.api.words import first
 from federation.cli.session import Refused
 from federation.hub.held import HELD
 from federation.hub.record import hub_identity
@@ -179,10 +180,8 @@ PATIENCE = 3.0
 def _say_remaining(name: str, left: Sequence[str]) -> None:
     if left:
         click.echo(f"{name} still holds {len(left)}:")
-    for text in left[:10]:
+    for text in first(left, 10):
         click.echo(f"  {text}")
-    if len(left) > 10:
-        click.echo(f"  and {len(left) - 10} more")
 
 
 async def remaining(hub: Client, name: str) -> list[str]:

@@ -10,6 +10,7 @@ import orjson
 from federation.api.lines import parse_line
 from federation.api.meta import Manifest, parse_lenient
 from federation.api.placement import Placement
+from federation.api.words import shares_text
 from federation.cli.output import console, show, table
 from federation.cli.picture import Picture, take
 from federation.hub.policies import judge
@@ -117,7 +118,7 @@ def _decision_lines(picture: Picture, outcome: Outcome) -> list[str]:
     decision = decision_of(picture.binding or {})
     if decision is None:
         return [f"decision: none yet: {outcome.error or 'it is being taken'}"]
-    shares = ", ".join(f"{name}={count}" for name, count in sorted(decision.targets.items())) or "no cluster"
+    shares = shares_text(decision.targets, nowhere="no cluster")
     lines = [f"decision {decision.epoch} ({decision.trigger}): {shares}", f"  {_why(outcome, decision.inputs)}"]
     if decision.affinity:
         lines.append(f"  affinity group in use: {decision.affinity}")

@@ -3,13 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from federation.api.words import listed
 from federation.cli.output import show, table
 from federation.hub.held import DELETE, HeldChange, held_in
 from federation.kube.client import Client
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, RESOURCE_BINDINGS
-
-SHOWN = 10
-"""Objects that a table names of each plan; the rest is a count."""
 
 
 async def held_changes(hub: Client) -> list[HeldChange]:
@@ -38,7 +36,7 @@ async def get_held(hub: Client, output: str) -> None:
     table(
         ("ID", "SINCE", "DELETES", "SHRINKS", "CLUSTERS", "CAUSE", "OBJECTS"),
         [(row["id"], row["since"], row["deletes"], row["shrinks"], ", ".join(row["clusters"]), row["cause"],
-          _named(row["objects"])) for row in rows],
+          listed(row["objects"])) for row in rows],
     )  # fmt: skip
 
 
@@ -49,8 +47,3 @@ def _row(plan: str, changes: list[HeldChange]) -> dict[str, Any]:
         "clusters": sorted({change.cluster for change in changes}), "cause": changes[0].cause,
         "objects": sorted({change.object for change in changes}),
     }  # fmt: skip
-
-
-def _named(objects: list[str]) -> str:
-    more = f" and {len(objects) - SHOWN} more" if len(objects) > SHOWN else ""
-    return ", ".join(objects[:SHOWN]) + more

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import click
 
 from federation.api.meta import Manifest
+from federation.api.words import shares_text
 from federation.cli.picture import Picture, take
 from federation.cli.session import Refused
 from federation.hub.views import decision_of
@@ -65,8 +66,9 @@ async def pin(hub: Client, text: str, namespace: str, *, shares: dict[str, int],
     if value is None:
         click.echo(f"{text} is no longer pinned")
         return
-    said = ", ".join(f"{name}={count}" for name, count in sorted(shares.items()))
-    click.echo(f"{text} is pinned to {said}" + (f" until {until}" if until else "; fedctl pin --clear ends it"))
+    click.echo(
+        f"{text} is pinned to {shares_text(shares)}" + (f" until {until}" if until else "; fedctl pin --clear ends it")
+    )
 
 
 def _check(picture: Picture, binding: Manifest, shares: dict[str, int]) -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from federation.api.meta import parse_lenient
 from federation.api.placement import Placement
+from federation.api.words import shares_text
 from federation.cli.output import show
 from federation.cli.session import Refused
 from federation.hub.conditions import timestamp
@@ -107,7 +108,5 @@ def _placement(file: str) -> tuple[str, Placement]:
 
 def _short(answer: Json) -> str:
     if answer["decision"] is not None:
-        return (
-            ", ".join(f"{name}={count}" for name, count in sorted(answer["decision"]["targets"].items())) or "nowhere"
-        )
+        return shares_text(answer["decision"]["targets"])
     return f"{answer['error'][1]}: {answer['error'][2]}" if answer["error"] else "nothing new"

@@ -12,11 +12,12 @@ import click
 import yaml
 
 from federation.api.meta import Manifest
+from federation.api.words import shares_text
 from federation.cli.output import show, table
 from federation.cli.picture import fetch_policies
 from federation.cli.session import Refused
 from federation.hub.policies import Policy, in_force
-from federation.hub.views import binding_view, cluster_view, decision_of, template_text, with_peers
+from federation.hub.views import binding_view, cluster_view, decision_of, priority_of, template_text, with_peers
 from federation.kube.client import Client
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, CLUSTERS, RESOURCE_BINDINGS
 from federation.schedule.rehearse import Rehearsed, Waiting, rehearse
@@ -34,7 +35,7 @@ async def what_if(
         Waiting(
             name=template_text(binding),
             view=view,
-            priority=int((binding["spec"].get("schedulePriority") or {}).get("priority") or 0),
+            priority=priority_of(binding),
         )
         for binding in bindings
         if (view := _view(binding, bindings, templates, policies)) is not None
@@ -49,7 +50,7 @@ async def what_if(
     table(
         ("WORKLOAD", "WHY", "NOW", "THEN"),
         [
-            (row["workload"], row["trigger"], _shares(row["before"]), row["error"] or _shares(row["after"]))
+            (row["workload"], row["trigger"], shares_text(row["before"]), row["error"] or shares_text(row["after"]))
             for row in rows
         ],
     )
@@ -60,10 +61,6 @@ def _row(one: Rehearsed) -> dict[str, Any]:
     return {
         "workload": one.name, "trigger": one.trigger, "before": dict(one.before), "after": dict(one.after), "error": one.error,
     }  # fmt: skip
-
-
-def _shares(shares: dict[str, int]) -> str:
-    return ", ".join(f"{name}={count}" for name, count in sorted(shares.items())) or "nowhere"
 
 
 def _changed(clusters: list[ClusterView], without: tuple[str, ...], more: list[ClusterView]) -> list[ClusterView]:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from federation.api.meta import GROUP, SYSTEM_NAMESPACE, Manifest
-from federation.api.naming import binding_name
+from federation.api.naming import BindingKey, binding_name
 from federation.hub.policies import Policy, awaiting, judge
 from federation.hub.views import workload_groups
 from federation.kube.client import Client
@@ -35,9 +35,6 @@ from federation.kube.store import Cached, Change, Store
 from federation.kube.watches import Watches
 
 log = logging.getLogger(__name__)
-
-BindingKey = tuple[str, str]
-"""(namespace, name); an empty namespace means a ClusterResourceBinding."""
 
 TemplateHandler = Callable[[Resource, Change], None]
 

@@ -15,7 +15,8 @@ from prometheus_client import Gauge
 
 from federation.api.lines import Moment
 from federation.api.meta import SYSTEM_NAMESPACE, Manifest
-from federation.hub.caches import BindingKey, HubCaches
+from federation.api.naming import BindingKey
+from federation.hub.caches import HubCaches
 from federation.hub.conditions import timestamp
 from federation.hub.events import Subject, emit
 from federation.hub.fleet import Fleet, Member

@@ -127,6 +127,11 @@ def template_text(binding: Manifest) -> str:
     return f"{reference['kind']} {place}{reference['name']}"
 
 
+def priority_of(binding: Manifest) -> int:
+    """Its place among those that wait for a decision: the value of its PriorityClass, 0 without one."""
+    return int((binding["spec"].get("schedulePriority") or {}).get("priority") or 0)
+
+
 def recorded_placement(decision: Decision | None) -> Placement:
     """The placement that a decision was taken by: it holds on while no policy is in force (I21)."""
     recorded = orjson.loads(decision.inputs) if decision and decision.inputs else {}

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Set
 
 from federation.api.meta import Manifest
 from federation.api.naming import short_hash
-from federation.interpret.aggregate_input import Input, listed
+from federation.api.words import listed
+from federation.interpret.aggregate_input import Input
 from federation.interpret.aggregate_progress import available, progressing, stalled, stamped
 from federation.interpret.aggregate_run import aggregate_cron_job, aggregate_job, aggregate_pod
 from federation.interpret.conditions import condition, merged, shown

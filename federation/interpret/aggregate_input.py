@@ -55,8 +55,3 @@ class Input:
     def names(self, test: Callable[[Mapping[str, str]], bool]) -> list[str]:
         """The members whose facts pass a test."""
         return [name for name, facts in self.members.items() if test(facts)]
-
-
-def listed(names: list[str]) -> str:
-    """Ten names and a count."""
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -5,7 +5,8 @@ template is in progress until all have caught up.
 """
 
 from federation.api.meta import Manifest
-from federation.interpret.aggregate_input import Input, listed
+from federation.api.words import listed
+from federation.interpret.aggregate_input import Input
 from federation.interpret.conditions import condition, shown
 from federation.interpret.group_kind import DAEMON_SET, DEPLOYMENT, JOB, REPLICA_SET, STATEFUL_SET, GroupKind
 from federation.interpret.trouble import told

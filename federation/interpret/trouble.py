@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from federation.api.meta import Manifest
+from federation.api.words import listed
 
 DEADLINE = 600
 """Seconds without progress, where the template does not say."""
@@ -41,7 +42,4 @@ def progress_deadline(template: Manifest) -> int:
 
 def told(troubles: Troubles) -> str:
     """`member1 (Forbidden since ...: why), member2 (...)`; empty for none."""
-    names = sorted(troubles)
-    shown = [f"{name} ({troubles[name]})" for name in names[:_NAMED]]
-    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return ", ".join([*shown, *more])
+    return listed([f"{name} ({trouble})" for name, trouble in sorted(troubles.items())], _NAMED)

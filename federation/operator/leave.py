@@ -9,6 +9,7 @@ import logging
 import time
 
 from federation.api.meta import API_VERSION, LEAVE_ANNOTATION, SYSTEM_NAMESPACE, Manifest
+from federation.api.words import listed
 from federation.hub.conditions import timestamp
 from federation.hub.evidence import kind_goes
 from federation.hub.views import lines_of, template_text
@@ -75,7 +76,6 @@ async def holding(hub: Client, name: str) -> list[Manifest]:
 
 async def _report_left(hub: Client, cluster: Manifest, held: list[str]) -> None:
     metadata, now = cluster["metadata"], timestamp(time.time())
-    more = f" and {len(held) - INVENTORY} more" if len(held) > INVENTORY else ""
     event = {
         "apiVersion": "v1", "kind": "Event",
         "metadata": {"name": f"{metadata['name']}.left-{metadata['uid'][:8]}", "namespace": "default"},
@@ -83,7 +83,7 @@ async def _report_left(hub: Client, cluster: Manifest, held: list[str]) -> None:
             "apiVersion": API_VERSION, "kind": "Cluster", "name": metadata["name"], "uid": metadata["uid"],
         },
         "reason": "CopiesLeftBehind", "type": "Warning",
-        "message": f"{len(held)} copies were left in the member: {', '.join(held[:INVENTORY])}{more}",
+        "message": f"{len(held)} copies were left in the member: {listed(held, INVENTORY)}",
         "firstTimestamp": now, "lastTimestamp": now, "count": 1, "source": {"component": SYSTEM_NAMESPACE},
         "reportingComponent": "federation.dev/operator", "reportingInstance": "operator",
     }  # fmt: skip

@@ -9,7 +9,8 @@ import time
 from typing import Any
 
 from federation.api.meta import Manifest
-from federation.hub.caches import BindingKey, HubCaches
+from federation.api.naming import BindingKey
+from federation.hub.caches import HubCaches
 from federation.hub.collect.decide import next_deadline, plan
 from federation.hub.settings import Settings
 from federation.kube.errors import Conflict, Forbidden, Invalid, NotFound

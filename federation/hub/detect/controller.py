@@ -8,9 +8,9 @@ import asyncio
 import logging
 
 from federation.api.meta import Manifest
-from federation.api.naming import binding_name
-from federation.hub.caches import BY_NAMESPACE, POLICY_KINDS, BindingKey, HubCaches
-from federation.hub.detect.decide import Plan, binding_key, owner_patch, plan
+from federation.api.naming import BindingKey, binding_key
+from federation.hub.caches import BY_NAMESPACE, POLICY_KINDS, HubCaches
+from federation.hub.detect.decide import Plan, key_of, owner_patch, plan
 from federation.hub.detect.notes import Notes, PolicyKey, TemplateKey
 from federation.hub.detect.overrides import Overrides
 from federation.hub.detect.policy_status import Found, policy_status
@@ -163,12 +163,12 @@ class Detect:
         template = store.get(namespace, name) if store else None
         if template is None:
             self._remember(key, Plan())
-            self._removed.discard(_binding_key(key))
+            self._removed.discard(binding_key(*key))
             return None
         manifest = template.manifest()
-        found = self._caches.binding(binding_key(manifest))
+        found = self._caches.binding(key_of(manifest))
         binding = found.manifest() if found else None
-        lost = binding_key(manifest) in self._removed
+        lost = key_of(manifest) in self._removed
         outcome = plan(
             manifest, policies=self._policies_for(namespace), binding=binding, lost=lost,
             priority_of_class=self._caches.priority_of_class,
@@ -244,11 +244,6 @@ class Detect:
             waiting=self._waiting.of(key),
         )  # fmt: skip
         return policy_status(self._caches.judged(entry), stored, bindings=bindings, found=found, now=now)
-
-
-def _binding_key(key: TemplateKey) -> BindingKey:
-    api_version, kind, namespace, name = key
-    return namespace, binding_name(api_version.rpartition("/")[0], kind, namespace, name)
 
 
 def _template_key(binding: Manifest) -> TemplateKey:

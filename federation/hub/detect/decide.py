@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from federation.api.meta import API_VERSION, FINALIZER, Manifest
-from federation.api.naming import binding_name
+from federation.api.naming import BindingKey, binding_key
 from federation.api.propagation import PropagationSpec
 from federation.hub.policies import Policy, contenders
 from federation.hub.views import object_facts
@@ -37,12 +37,10 @@ class Plan:
     """The owner reference is gone: orphan deletion or an accident; only a quorum read of the template can tell."""
 
 
-def binding_key(template: Manifest) -> tuple[str, str]:
-    """(namespace, name) of the binding of a template; the namespace is empty for a cluster-scoped one."""
-    group = template["apiVersion"].rpartition("/")[0]
+def key_of(template: Manifest) -> BindingKey:
+    """The key of the binding of a template."""
     metadata = template["metadata"]
-    namespace = metadata.get("namespace") or ""
-    return namespace, binding_name(group, template["kind"], namespace, metadata["name"])
+    return binding_key(template["apiVersion"], template["kind"], metadata.get("namespace") or "", metadata["name"])
 
 
 def plan(
@@ -189,7 +187,7 @@ def _owner(template: Manifest) -> Manifest:
 
 
 def _binding(template: Manifest, spec: Manifest) -> Manifest:
-    namespace, name = binding_key(template)
+    namespace, name = key_of(template)
     metadata: Manifest = {"name": name, "finalizers": [FINALIZER], "ownerReferences": [_owner(template)]}
     if namespace:
         metadata["namespace"] = namespace

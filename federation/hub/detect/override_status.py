@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from federation.api.lines import parse_line
 from federation.api.meta import Manifest
-from federation.hub.detect.policy_status import conditions, first
+from federation.hub.detect.policy_status import bounded, conditions
 from federation.hub.policies import Override
 from federation.hub.views import lines_of
 from federation.policy.facts import ClusterFacts, ObjectFacts
@@ -69,7 +69,7 @@ def override_status(override: Override, stored: Manifest, *, effects: Iterable[E
         status, reason = "False", FAILED
     else:
         status, reason = "True", "Applied" if own else "NothingSelected"
-    shown = first([*problems, *failing])
+    shown = bounded([*problems, *failing])
     result: Manifest = {
         "observedGeneration": override.generation,
         "objects": len(own),
@@ -94,7 +94,7 @@ def _by_message(effects: Iterable[Effect]) -> Iterable[str]:
     for effect in effects:
         for message in sorted({message for _, message in effect.problems}):
             names = [name for name, said in effect.problems if said == message]
-            yield f"{effect.obj} in {', '.join(first(names))}: {message}"
+            yield f"{effect.obj} in {', '.join(bounded(names))}: {message}"
 
 
 def _place(obj: ObjectFacts) -> str:

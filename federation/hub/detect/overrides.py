@@ -6,7 +6,8 @@ Read only, but for that status: what overrides do to the copies is execute's bus
 import asyncio
 from collections.abc import Mapping
 
-from federation.hub.caches import BindingKey, HubCaches
+from federation.api.naming import BindingKey
+from federation.hub.caches import HubCaches
 from federation.hub.detect.notes import PolicyKey
 from federation.hub.detect.override_status import Effect, effects, override_status
 from federation.hub.detect.statuses import SOON, Statuses

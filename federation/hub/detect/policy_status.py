@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from federation.api.meta import Manifest
+from federation.api.words import first
 from federation.hub.conditions import condition
 from federation.hub.policies import Policy
 
@@ -41,9 +42,9 @@ def policy_status(
         status, reason = "False", "OverridesMissing"
         message = f"there is no {kind} {', '.join(policy.missing)}; until then nothing of this policy takes effect"
     elif unplaced:
-        status, reason, message = "False", "NotPlaced", "; ".join(first(unplaced))
+        status, reason, message = "False", "NotPlaced", "; ".join(bounded(unplaced))
     elif waiting:
-        status, reason, message = "True", "Waiting", "; ".join(first(waiting))
+        status, reason, message = "True", "Waiting", "; ".join(bounded(waiting))
     else:
         status, reason, message = "True", "Placed" if bindings else "NothingSelected", ""
     result: Manifest = {
@@ -63,7 +64,7 @@ def policy_status(
         "notPlaced": unplaced,
         "waitingFor": waiting,
     }
-    return result | {name: first(lines) for name, lines in lists.items() if lines}
+    return result | {name: bounded(lines) for name, lines in lists.items() if lines}
 
 
 def conditions(
@@ -83,11 +84,9 @@ def conditions(
     ]  # fmt: skip
 
 
-def first(lines: Iterable[str]) -> list[str]:
+def bounded(lines: Iterable[str]) -> list[str]:
     """The first ten lines in order, each within the bound of a status, and how many more there are."""
-    ordered = sorted(lines)
-    more = [f"and {len(ordered) - FIRST} more"] if len(ordered) > FIRST else []
-    return [*(line[:LINE] for line in ordered[:FIRST]), *more]
+    return first([line[:LINE] for line in sorted(lines)], FIRST)
 
 
 def _unplaced(binding: Manifest) -> str | None:

@@ -8,8 +8,9 @@ left after three overwrites in a minute, and the binding says who.
 import asyncio
 
 from federation.api.meta import Manifest
+from federation.api.naming import BindingKey
 from federation.hub.brake import Brake, Gate
-from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.caches import HubCaches
 from federation.hub.execute.apply import Applier
 from federation.hub.execute.copies import Copies, CopyKey
 from federation.hub.execute.decide import mark_of

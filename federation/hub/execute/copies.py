@@ -9,7 +9,8 @@ from functools import partial
 from federation.api.binding import Decision
 from federation.api.lines import parse_line
 from federation.api.meta import LEAVE_ANNOTATION, Manifest
-from federation.hub.caches import BindingKey, HubCaches
+from federation.api.naming import BindingKey
+from federation.hub.caches import HubCaches
 from federation.hub.evidence import kind_goes
 from federation.hub.execute.apply import Applier, Permit
 from federation.hub.execute.causes import cause_of

@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 from federation.api.lines import parse_line
 from federation.api.meta import FINALIZER, Manifest
-from federation.api.naming import short_hash
-from federation.hub.caches import BindingKey, HubCaches
+from federation.api.naming import BindingKey, short_hash
+from federation.hub.caches import HubCaches
 from federation.hub.events import Subject, emit
 from federation.hub.evidence import Evidence, Standing, template_evidence
 from federation.hub.execute.apply import Applier

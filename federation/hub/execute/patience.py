@@ -5,7 +5,7 @@ Nothing here outlives its binding or its cluster. Times are seconds of any clock
 
 from collections import deque
 
-from federation.hub.caches import BindingKey
+from federation.api.naming import BindingKey
 
 EARLY = 5.0
 """Seconds for which a member may be unconnected or unread before the binding says so."""

@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from federation.api.lines import parse_line, parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
+from federation.api.naming import BindingKey
 from federation.hub.binding_status import CONDITION_TYPES, READY, Operations
 from federation.hub.binding_status import report as report_patch
-from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.caches import HubCaches
 from federation.hub.events import emit, subject_of
 from federation.hub.execute.report import Outcome, ending, line, report, summary
 from federation.hub.execute.windows import Windows

@@ -6,7 +6,7 @@ Windows grow from `first`, doubling to `last`, while a rollout goes on; after a 
 
 from dataclasses import dataclass
 
-from federation.hub.caches import BindingKey
+from federation.api.naming import BindingKey
 
 
 @dataclass(slots=True)

@@ -3,7 +3,8 @@
 import contextlib
 import time
 
-from federation.hub.caches import BindingKey, HubCaches
+from federation.api.naming import BindingKey
+from federation.hub.caches import HubCaches
 from federation.hub.rebalance.decide import binding_keys, plan, token_of
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import WorkQueue

@@ -13,12 +13,11 @@ import orjson
 from federation.api.binding import Decision
 from federation.api.meta import Manifest, parse_lenient
 from federation.api.moments import seconds_of
-from federation.api.naming import binding_name
+from federation.api.naming import BindingKey, binding_key
+from federation.api.words import shares_text
 from federation.hub.conditions import condition, cut, timestamp
 from federation.schedule.triggers import rebalanced
 
-BindingKey = tuple[str, str]
-"""(namespace, name)"""
 SUCCESSFUL, FAILED = "Successful", "Failed"
 NOT_FOUND = "ReferencedBindingNotFound"
 
@@ -41,15 +40,9 @@ def token_of(rebalance: Manifest) -> str:
 def binding_keys(rebalance: Manifest) -> list[BindingKey]:
     """The bindings of the named workloads, in their order."""
     return [
-        (
-            one.get("namespace") or "",
-            binding_name(
-                one["apiVersion"].rpartition("/")[0] if "/" in one["apiVersion"] else "",
-                one["kind"], one.get("namespace") or "", one["name"],
-            ),
-        )
+        binding_key(one["apiVersion"], one["kind"], one.get("namespace") or "", one["name"])
         for one in rebalance["spec"].get("workloads") or ()
-    ]  # fmt: skip
+    ]
 
 
 def plan(rebalance: Manifest, bindings: Mapping[BindingKey, Manifest], *, now: float) -> Plan:
@@ -106,7 +99,7 @@ def _result(binding: Manifest | None, token: str) -> dict[str, Any]:
     status = binding.get("status") or {}
     decision = status.get("decision") or {}
     if decision and rebalanced(parse_lenient(Decision, decision)) >= token:
-        shares = ", ".join(f"{name}={count}" for name, count in sorted((decision.get("targets") or {}).items()))
+        shares = shares_text(decision.get("targets") or {})
         return {"result": SUCCESSFUL, "message": cut(f"decision {decision['epoch']}: {shares}")}
     asked = (binding["spec"].get("rebalance") or "") >= token
     scheduled: Manifest = next((one for one in status.get("conditions") or () if one["type"] == "Scheduled"), {})

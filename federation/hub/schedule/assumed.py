@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from federation.api.binding import Decision
-from federation.hub.caches import BindingKey
+from federation.api.naming import BindingKey
 from federation.interpret.requirements import Requirements
 from federation.schedule.attempt import adds
 from federation.schedule.snapshot import BindingView, ClusterView

@@ -14,8 +14,10 @@ from pathlib import Path
 from federation.api.binding import Decision
 from federation.api.lines import parse_mark
 from federation.api.meta import MARK_ANNOTATION, Manifest
+from federation.api.naming import BindingKey
+from federation.api.words import shares_text
 from federation.hub.binding_status import CONDITION_TYPES, SCHEDULED, Operations, first_status, next_decision
-from federation.hub.caches import BindingKey, HubCaches
+from federation.hub.caches import HubCaches
 from federation.hub.conditions import condition
 from federation.hub.events import emit, subject_of
 from federation.hub.fleet import Fleet, Member
@@ -27,7 +29,7 @@ from federation.hub.schedule.peers import Peers
 from federation.hub.schedule.returning import Returning
 from federation.hub.schedule.seen import Seen
 from federation.hub.settings import Settings
-from federation.hub.views import binding_view, cluster_view, decision_of, lines_of, pin_left
+from federation.hub.views import binding_view, cluster_view, decision_of, lines_of, pin_left, priority_of
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import Lane, WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, CLUSTERS, RESOURCE_BINDINGS, Resource
@@ -84,7 +86,7 @@ class Schedule:
 
     def _priority(self, key: BindingKey) -> int:
         found = self._caches.binding(key)
-        return int((found.manifest()["spec"].get("schedulePriority") or {}).get("priority") or 0) if found else 0
+        return priority_of(found.manifest()) if found else 0
 
     def _binding_changed(self, change: Change) -> None:
         old, new = change.old, change.new
@@ -290,7 +292,7 @@ class Schedule:
         if decision is not None:
             left = previous is not None and _left(previous.targets, decision.targets)
             reason = "Evicting" if decision.moves else "Moved" if left else "Placed"
-            text = ", ".join(f"{name}={count}" for name, count in sorted(decision.targets.items()))
+            text = shares_text(decision.targets)
             leaving = ", ".join(sorted({move.from_ for move in decision.moves}))
             message, warning, mark = f"{decision.trigger}: {text}", False, str(decision.epoch)
             if leaving:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 from federation.api.binding import Decision
 from federation.api.meta import Manifest
-from federation.hub.caches import BindingKey, HubCaches
+from federation.api.naming import BindingKey
+from federation.hub.caches import HubCaches
 from federation.hub.views import decision_of, with_peers, workload_groups
 from federation.kube.store import Cached, Change
 from federation.schedule.snapshot import BindingView

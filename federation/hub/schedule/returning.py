@@ -6,7 +6,7 @@ What is remembered here is only since when; a process that starts begins to coun
 import time
 from collections.abc import Callable, Sequence
 
-from federation.hub.caches import BindingKey
+from federation.api.naming import BindingKey
 from federation.schedule.affinity import earlier
 from federation.schedule.attempt import Assumed
 from federation.schedule.decide import returns

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from federation.hub.detect.override_status import Effect, effects, override_status
-from federation.hub.detect.policy_status import Found, first, policy_status
+from federation.hub.detect.policy_status import Found, bounded, policy_status
 from federation.hub.policies import awaiting, judge, judge_override
 from federation.policy.facts import ClusterFacts, ObjectFacts
 from tests.e2e.manifests import Manifest, override, policy, selector
@@ -69,9 +69,9 @@ def test_a_binding_that_was_never_scheduled_is_not_placed() -> None:
 
 
 def test_lists_are_bounded_and_say_what_they_leave_out() -> None:
-    lines = first([f"{number:04} {'x' * 2000}" for number in range(500)])
+    lines = bounded([f"{number:04} {'x' * 2000}" for number in range(500)])
     assert (len(lines), lines[-1], max(map(len, lines))) == (11, "and 490 more", 256)
-    assert first(["b", "a"]) == ["a", "b"]
+    assert bounded(["b", "a"]) == ["a", "b"]
 
 
 # --- override policies -------------------------------------------------------------------------------------------------
