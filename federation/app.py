@@ -25,6 +25,7 @@ import click
 
 from federation.admission import Admission, url_problem, withdraw
 from federation.health import HealthServer
+from federation.hub.brake_window import Limits
 from federation.hub.caches import HubCaches
 from federation.hub.clusters.controller import Clusters
 from federation.hub.collect.controller import Collect
@@ -112,7 +113,7 @@ class HubProcess:
             Detect(caches, self.settings), Schedule(caches, fleet, self.settings), Collect(caches, self.settings),
             Rebalances(caches),
         )  # fmt: skip
-        admission = self._admission(caches)
+        admission = self._admission(caches, fleet)
         operator_stop = threading.Event()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run()) for run in (caches.run, kinds.run, fleet.run, clusters.run)]
@@ -144,10 +145,13 @@ class HubProcess:
             await asyncio.wait([holding])
             await shards.release()
 
-    def _admission(self, caches: HubCaches) -> Admission | None:
+    def _admission(self, caches: HubCaches, fleet: Fleet) -> Admission | None:
         if not self.admission_url:
             return None
-        return Admission(caches, url=self.admission_url, host=self.bind, port=self.admission_port)
+        return Admission(
+            caches, url=self.admission_url, host=self.bind, port=self.admission_port, limits=Limits.of(self.settings),
+            managed=lambda: fleet.held,
+        )  # fmt: skip
 
     async def _leads(self, ownership: Ownership) -> bool:
         """True once this process leads, False when it stops before that."""

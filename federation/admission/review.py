@@ -32,7 +32,7 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One question. `old` is None for what is created."""
+    """One question. `old` is None for what is created; `object` is empty for what is deleted."""
 
     uid: str
     group: str
@@ -45,7 +45,7 @@ class Request:
     @property
     def name(self) -> str:
         """Name of the object; empty while the API server has yet to make one up."""
-        return str((self.object.get("metadata") or {}).get("name") or "")
+        return str(((self.object or self.old or {}).get("metadata") or {}).get("name") or "")
 
     @property
     def changes_spec(self) -> bool:
@@ -88,6 +88,8 @@ class Verdict:
 
     violations: tuple[Violation, ...] = ()
     warnings: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
+    """What the change would do to what is placed; told before the warnings, and whole."""
 
     @property
     def allowed(self) -> bool:
@@ -156,6 +158,6 @@ def answer(request: Request, found: Verdict) -> Manifest:
     response: Manifest = {"uid": request.uid, "allowed": found.allowed}
     if not found.allowed:
         response["status"] = {"code": 422, "reason": "Invalid", "message": found.message}
-    if found.warnings:
-        response["warnings"] = [cut(line, WARNING_LIMIT) for line in first(found.warnings, SHOWN)]
+    if found.plan or found.warnings:
+        response["warnings"] = [cut(line, WARNING_LIMIT) for line in (*found.plan, *first(found.warnings, SHOWN))]
     return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}

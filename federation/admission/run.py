@@ -7,13 +7,16 @@ back by watch: a settled hub is only read from its caches (I12).
 import asyncio
 import datetime as dt
 import logging
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from federation.admission.certificates import Lifetimes, Material, data_of, keep, read
+from federation.admission.foretell import Foreteller
 from federation.admission.known import Known
 from federation.admission.registration import CONFIGURATION, bundle_of, differs, webhooks
 from federation.admission.server import CERTIFICATE_END, AdmissionServer
 from federation.api.meta import SYSTEM_NAMESPACE, Manifest
+from federation.hub.brake_window import Limits
 from federation.hub.caches import HubCaches
 from federation.kube.client import Client
 from federation.kube.errors import ApiError, NotFound
@@ -41,16 +44,24 @@ class Admission:
         url: str,
         host: str,
         port: int,
+        limits: Limits | None = None,
+        managed: Callable[[], int] = lambda: 0,
         lifetimes: Lifetimes | None = None,
         period: float = PERIOD,
     ) -> None:
-        """`url`: where API servers reach this server, whatever is in between; `host` and `port`: where it listens."""
+        """`url`: where API servers reach this server, whatever is in between; `host` and `port`: where it listens.
+
+        `limits`: what the brake lets pass, of `managed` copies in the members.
+        """
         self._caches = caches
         self._url = url
         self._name = urlsplit(url).hostname or ""
         self._lifetimes = lifetimes or Lifetimes()
         self._period = period
-        self._server = AdmissionServer(host=host, port=port, snapshot=Known(caches).snapshot)
+        foreteller = Foreteller(caches, limits=limits or Limits(), managed=managed)
+        self._server = AdmissionServer(
+            host=host, port=port, snapshot=Known(caches).snapshot, foretell=foreteller.foretell
+        )
         self._renewed = asyncio.Event()
         self._due = asyncio.Event()
         self._said = ""

@@ -8,7 +8,8 @@ import asyncio
 import logging
 import ssl
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,7 +20,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from federation.admission.registration import PATH
 from federation.admission.review import Malformed, Request, Snapshot, answer, request_of
-from federation.admission.reviews import label_of, review
+from federation.admission.reviews import is_reviewed, label_of, review
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,19 @@ _silent.setLevel(logging.CRITICAL)
 class AdmissionServer:
     """An async context manager that serves while it is entered. `load` a certificate first, and again whenever it is renewed."""
 
-    def __init__(self, *, host: str, port: int, snapshot: Callable[[Request], Snapshot]) -> None:
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        snapshot: Callable[[Request], Snapshot],
+        foretell: Callable[[Request], Awaitable[tuple[str, ...]]],
+    ) -> None:
+        """`snapshot`: what reviews may look at. `foretell`: what an allowed change would do, as warnings."""
         self.port = port
         self._host = host
         self._snapshot = snapshot
+        self._foretell = foretell
         self._reading = asyncio.Semaphore(AT_ONCE)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -98,18 +108,20 @@ class AdmissionServer:
         except web.HTTPRequestEntityTooLarge:
             return _failed("large", 413, f"a body has at most {BODY_LIMIT} bytes")
         try:
-            return self._answer(body)
+            return await self._answer(body)
         except (Malformed, orjson.JSONDecodeError) as error:
             return _failed("malformed", 400, str(error) if isinstance(error, Malformed) else "the body is not JSON")
         except Exception:
             log.exception("a review failed")
             return _failed("failed", 500, "the review failed; the log of the hub process says why")
 
-    def _answer(self, body: bytes) -> web.Response:
+    async def _answer(self, body: bytes) -> web.Response:
         with SECONDS.time():
             question = request_of(orjson.loads(body))
             found = review(question, self._snapshot(question))
-        result = "denied" if not found.allowed else "warned" if found.warnings else "allowed"
+            if found.allowed and is_reviewed(question):
+                found = replace(found, plan=await self._foretell(question))
+        result = "denied" if not found.allowed else "warned" if found.warnings or found.plan else "allowed"
         REVIEWS.labels(label_of(question), result).inc()
         if not found.allowed:
             rules = ", ".join(sorted({violation.rule for violation in found.violations}))

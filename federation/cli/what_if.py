@@ -20,6 +20,7 @@ from federation.hub.policies import Policy, in_force
 from federation.hub.views import binding_view, cluster_view, decision_of, priority_of, template_text, with_peers
 from federation.kube.client import Client
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, CLUSTERS, RESOURCE_BINDINGS
+from federation.policy.suspend import scheduling_suspended
 from federation.schedule.rehearse import Rehearsed, Waiting, rehearse
 from federation.schedule.snapshot import BindingView, ClusterView
 
@@ -36,6 +37,7 @@ async def what_if(
             name=template_text(binding),
             view=view,
             priority=priority_of(binding),
+            suspended=scheduling_suspended(binding["spec"].get("suspension")),
         )
         for binding in bindings
         if (view := _view(binding, bindings, templates, policies)) is not None

@@ -71,10 +71,7 @@ class Brake:
         self._caches = caches
         self._fleet = fleet
         self._wall = wall
-        self._limits = Limits(
-            objects=settings.brake_objects, percent=settings.brake_percent, seconds=settings.brake_seconds,
-            landing=settings.member_timeout,
-        )  # fmt: skip
+        self._limits = Limits.of(settings)
         self._lock = asyncio.Lock()
         self._asks: list[_Ask] = []
         self._lease: Manifest | None = None
@@ -148,7 +145,7 @@ class Brake:
 
     async def _take(self, asked: int) -> int:
         """Tokens that were stored for us, at most `asked`. Raises ApiError while that is not known."""
-        managed = sum(member.held for member in self._fleet)
+        managed = self._fleet.held
         for _ in range(_SWAPS):
             known = self._lease
             lease = known or await self._read()

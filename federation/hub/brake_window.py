@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from federation.hub.settings import Settings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -18,6 +20,14 @@ class Limits:
     seconds: float = 60.0
     landing: float = 10.0
     """The longest time from a token to the end of its write."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """As the operator set them."""
+        return cls(
+            objects=settings.brake_objects, percent=settings.brake_percent, seconds=settings.brake_seconds,
+            landing=settings.member_timeout,
+        )  # fmt: skip
 
     def most(self, managed: int) -> int:
         """Destructive writes that one window may hold while `managed` copies are in the members."""

@@ -153,12 +153,15 @@ class HubCaches:
         if known is None or known[0] != entry.resource_version:
             known = (entry.resource_version, judge(entry.manifest()))
             self._judged[entry.uid] = known
-        policy = known[1]
-        names = policy.spec.dependent_overrides
+        return self.awaiting(known[1])
+
+    def awaiting(self, policy: Policy) -> Policy:
+        """The policy, waiting for the override policies that it depends on and that are not here."""
+        names, namespace = policy.spec.dependent_overrides, policy.facts.namespace
         if not names:
             return policy
-        store = self.overrides if entry.namespace else self.cluster_overrides
-        return awaiting(policy, [name for name in names if store.get(entry.namespace, name) is not None])
+        store = self.overrides if namespace else self.cluster_overrides
+        return awaiting(policy, [name for name in names if store.get(namespace, name) is not None])
 
     def depending(self, override: Cached) -> list[Cached]:
         """The propagation policies that depend on an override policy: of its own scope and namespace (karmada.md 1.1.2)."""

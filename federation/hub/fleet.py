@@ -197,6 +197,11 @@ class Fleet:
         """A connected member by name."""
         return self._members.get(name)
 
+    @property
+    def held(self) -> int:
+        """How many copies of ours the connected members hold: of these the brake allows a part."""
+        return sum(member.held for member in self)
+
     def expected(self) -> list[str]:
         """Names of the clusters that should be connected, whether or not they answer."""
         return [entry.name for entry in self._caches.clusters.values() if is_connectable(entry.manifest())]

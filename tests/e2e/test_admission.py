@@ -110,6 +110,63 @@ def test_what_may_be_meant_otherwise_is_warned_of(lab: Lab, place: str) -> None:
     eventually(claimed)
 
 
+@pytest.fixture
+def braked(lab: Lab, place: str, flags: list[str]) -> Iterator[str]:
+    """The brake with the limits it has by default, and an unused window; twelve ConfigMaps on member1, six more by a lazy policy."""
+    for chosen, count, spec in (("all", 12, {}), ("lazy", 6, {"activationPreference": "Lazy"})):
+        maps = [config_map(f"{chosen}{number:02}", place, labels={"set": chosen}) for number in range(count)]
+        lab.hub.apply(policy(chosen, place, maps_of(chosen), placement=on("member1"), **spec), *maps)
+    names = [one["metadata"]["name"] for one in lab.hub.every("configmap", place, "set")]
+    eventually(lambda: all(lab.hub.settled("ConfigMap", name, place, "") for name in names), within=60, every=0.5)
+    lab.process.stop()
+    lab.hub.run("delete", "lease", "federation-brake", "-n", "federation-system", "--ignore-not-found")
+    lab.process.start(*flags, "--brake-objects=5")
+    wait_for_answers(lab)
+    yield place
+    lab.process.restart(*flags)
+    for row in json.loads(lab.fedctl("get", "held", "-o", "json")):
+        lab.fedctl("approve", row["id"], "--yes")
+
+
+def maps_of(chosen: str) -> Manifest:
+    return selector("ConfigMap", api="v1", labels={"set": chosen})
+
+
+def held(lab: Lab) -> list[str]:
+    return [name for row in json.loads(lab.fedctl("get", "held", "-o", "json")) for name in row["objects"]]
+
+
+def test_a_change_that_moves_more_than_the_brake_lets_pass_is_told_at_once_as_a_plan_and_then_held(
+    lab: Lab, braked: str
+) -> None:
+    moved = policy("all", braked, maps_of("all"), placement=on("member2"))
+    ask = ("apply", "--dry-run=server", "--warnings-as-errors", "-f", "-")
+    foretold = lab.hub.run(*ask, stdin=json.dumps(moved), fails=True)
+    assert "Warning: 12 copies of 12 workloads go or shrink with this change; the brake lets 5 pass in 60 s" in foretold
+    assert f"Warning: ConfigMap {braked}/all00: member1 deleted, member2 created" in foretold
+    assert "Warning: and 7 more" in foretold
+    assert "fedctl approve" in foretold
+    assert len(lab.member(1).every("configmap", braked, "set=all")) == 12, "asking changes nothing"
+    assert "Warning: 12 copies of 12 workloads" in warned(lab, moved)
+    eventually(lambda: len(held(lab)) == 7, within=30, every=0.5)
+    assert set(held(lab)) <= {f"ConfigMap {braked}/all{number:02}" for number in range(12)}
+    lab.hub.apply(policy("all", braked, maps_of("all"), placement=on("member1", "member2")))
+    eventually(lambda: held(lab) == [], within=30, every=0.5)
+
+
+def test_a_change_that_moves_nothing_is_told_nothing_and_a_deletion_what_another_policy_takes(
+    lab: Lab, braked: str
+) -> None:
+    ask = ("apply", "--warnings-as-errors", "-f", "-")
+    lazy = policy("lazy", braked, maps_of("lazy"), placement=on("member2"), activationPreference="Lazy")
+    lab.hub.run(*ask, stdin=json.dumps(lazy))
+    lab.hub.run(*ask, stdin=json.dumps(policy("all", braked, maps_of("all"), placement=on("member1", "member2"))))
+    delete = ("delete", "pp", "all", "-n", braked, "--dry-run=server", "--warnings-as-errors")
+    lab.hub.run(*delete)
+    lab.hub.apply(policy("other", braked, maps_of("all"), placement=on("member2")))
+    eventually(lambda: "12 copies of 12 workloads" in lab.hub.run(*delete, fails=True))
+
+
 def test_a_cluster_joins_under_one_name_only(lab: Lab) -> None:
     first = lab.hub.get("cluster", "member1") or {}
     spec = {key: first["spec"][key] for key in ("syncMode", "apiEndpoint", "secretRef")}

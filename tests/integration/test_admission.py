@@ -14,16 +14,18 @@ from typing import Any
 import aiohttp
 import pytest
 
-from federation.admission import Admission, server, withdraw
+from federation.admission import Admission, foretell, server, withdraw
 from federation.admission.certificates import SERVING, Lifetimes
 from federation.admission.registration import CONFIGURATION, bundle_of
 from federation.admission.review import API_VERSION
 from federation.admission.run import SECRET
 from federation.api.meta import SYSTEM_NAMESPACE
+from federation.hub.brake_window import Limits
 from federation.hub.caches import HubCaches
+from federation.hub.kinds import Kinds
 from federation.kube.client import Client
 from federation.kube.resource import PROPAGATION_POLICIES, SECRETS, VALIDATING_WEBHOOKS
-from tests.e2e.manifests import on, policy, selector
+from tests.e2e.manifests import aggregated, deployment, on, policy, selector
 from tests.integration.federation import PLACE, Federation, always, eventually
 
 Manifest = dict[str, Any]
@@ -52,11 +54,15 @@ class Hub:
     group: asyncio.TaskGroup
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
-    async def process(self, *, leads: bool = True, port: int = 0, **arguments: Any) -> Admission:
-        """A hub process as far as admission goes; returns once its caches are synced."""
+    async def process(
+        self, *, leads: bool = True, port: int = 0, templates: bool = False, **arguments: Any
+    ) -> Admission:
+        """A hub process as far as admission goes; returns once its caches are synced. `templates`: it follows them too."""
         caches = HubCaches(Client(self.fed.hub.transport(), name="hub"), hub_id="hub")
         self.tasks.append(self.group.create_task(caches.run()))
         await caches.synced()
+        if templates:
+            self.tasks.append(self.group.create_task(Kinds(caches, self.fed.settings).run()))
         admission = Admission(caches, url=URL, host="127.0.0.1", port=port, **arguments)
         self.tasks.append(self.group.create_task(admission.serve()))
         if leads:
@@ -96,8 +102,8 @@ class Hub:
 
 
 @asynccontextmanager
-async def hub(*, deployed: bool = True) -> AsyncIterator[Hub]:
-    fed = Federation(1)
+async def hub(*, deployed: bool = True, members: int = 1) -> AsyncIterator[Hub]:
+    fed = Federation(members)
     await fed.prepare()
     if deployed:
         metadata = {"name": SECRET, "namespace": SYSTEM_NAMESPACE}
@@ -168,6 +174,119 @@ async def test_every_replica_serves_what_the_leader_made() -> None:
         await found.serving()
         await eventually(lambda: follower.port)
         assert (await found.ask(follower, question(GOOD)))[0] == 200
+
+
+# --- what a change of a policy would do --------------------------------------------------------------------------------
+
+
+def edited(old: Manifest, placement: Manifest) -> Manifest:
+    return {**old, "spec": {**old["spec"], "placement": placement}}
+
+
+def about(new: Manifest | None, old: Manifest | None, **request: Any) -> Manifest:
+    """The review of an update or, without a new object, of a deletion."""
+    asked = question(new or old or {})
+    operation = "DELETE" if new is None else "UPDATE" if old is not None else "CREATE"
+    return {
+        **asked,
+        "request": {**asked["request"], "operation": operation, "object": new, "oldObject": old, **request},
+    }
+
+
+@asynccontextmanager
+async def placed(count: int, **arguments: Any) -> AsyncIterator[tuple[Hub, Admission, Manifest]]:
+    """A hub whose policy `p` has placed so many Deployments of two replicas on member1; the policy as it is stored."""
+    async with hub(members=2) as found:
+        fed = found.fed
+        await fed.start()
+        names = [f"w{number}" for number in range(count)]
+        await fed.apply(policy("p", PLACE, selector(), placement=on("member1", **aggregated())))
+        await fed.apply(*(deployment(name, PLACE, 2) for name in names))
+        await eventually(lambda: all(fed.replicas(name) == {"member1": 2} for name in names))
+        await fed.quiet()
+        admission = await found.serving(templates=True, **arguments)
+        (stored,) = fed.hub.objects(PROPAGATION_POLICIES.api_version, "PropagationPolicy", PLACE)
+        await _known(found, admission, stored)
+        yield found, admission, stored
+
+
+async def _known(found: Hub, admission: Admission, stored: Manifest) -> None:
+    """Return once the process has listed the templates: until then it says that it could not look at them."""
+    end = time.monotonic() + 5
+    while "could be looked at" in await warned(found, admission, edited(stored, on("member2")), stored):
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+
+
+async def warned(found: Hub, admission: Admission, new: Manifest | None, old: Manifest | None, **request: Any) -> str:
+    status, answer = await found.ask(admission, about(new, old, **request))
+    assert (status, answer["response"]["allowed"]) == (200, True)
+    return "\n".join(answer["response"].get("warnings", []))
+
+
+async def test_an_update_that_moves_more_than_the_brake_lets_pass_is_answered_with_the_plan_and_is_what_happens() -> (
+    None
+):
+    async with placed(7) as (found, admission, stored):
+        moved = edited(stored, on("member2", **aggregated()))
+        said = await warned(found, admission, moved, stored)
+        assert said.startswith(
+            "7 copies with 14 replicas of 7 workloads go or shrink with this change; the brake lets 5 pass in 60 s"
+        )
+        assert f"Deployment {PLACE}/w0: member1 2 -> 0, member2 0 -> 2\n" in said
+        assert "\nand 2 more\n" in said
+        assert "fedctl get held" in said
+        assert await warned(found, admission, moved, stored, dryRun=True) == said
+        assert found.fed.replicas("w0") == {"member1": 2}, "asking changes nothing"
+        await found.fed.apply(policy("p", PLACE, selector(), placement=on("member2", **aggregated())))
+        await eventually(lambda: all(found.fed.replicas(f"w{number}") == {"member2": 2} for number in range(7)))
+
+
+async def test_an_update_within_the_brake_or_that_moves_nothing_is_answered_without_a_word() -> None:
+    async with placed(3) as (found, admission, stored):
+        assert await warned(found, admission, edited(stored, on("member2", **aggregated())), stored) == ""
+    async with placed(7, limits=Limits(objects=0, percent=100.0), managed=lambda: 7) as (found, admission, stored):
+        assert await warned(found, admission, edited(stored, on("member2", **aggregated())), stored) == ""
+        assert await warned(found, admission, {**stored, "spec": {**stored["spec"], "priority": 3}}, stored) == ""
+
+
+async def test_a_deletion_is_told_about_where_another_policy_takes_over_and_only_there() -> None:
+    async with placed(7) as (found, admission, stored):
+        assert await warned(found, admission, None, stored) == "", "deleting a policy moves nothing (I21)"
+        other = policy("q", PLACE, selector(), placement=on("member2", **aggregated()))
+        await found.fed.apply(other)
+        end = time.monotonic() + 5
+        while "7 copies with 14 replicas" not in (said := await warned(found, admission, None, stored)):
+            assert time.monotonic() < end, said
+        assert "member1 2 -> 0, member2 0 -> 2" in said
+        await found.fed.delete("PropagationPolicy", "p")
+        await eventually(lambda: all(found.fed.replicas(f"w{number}") == {"member2": 2} for number in range(7)))
+
+
+async def test_a_policy_that_takes_objects_by_name_is_told_what_they_lose() -> None:
+    async with placed(7) as (found, admission, _):
+        names = [selector(name=f"w{number}") for number in range(7)]
+        taking = policy("q", PLACE, *names, placement=on("member2", **aggregated()), preemption="Always", priority=5)
+        taking["metadata"]["uid"] = "given by the API server"
+        assert "7 copies with 14 replicas of 7 workloads" in await warned(found, admission, taking, None)
+        everything = {**taking, "spec": {**taking["spec"], "preemption": "Never"}}
+        assert "copies" not in await warned(found, admission, everything, None)
+
+
+async def test_what_is_not_looked_at_in_time_is_said_and_the_change_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with placed(7) as (found, admission, stored):
+        monkeypatch.setattr(foretell, "SECONDS", 0.0)
+        said = await warned(found, admission, edited(stored, on("member2", **aggregated())), stored)
+        assert "of 7 workloads could be looked at in time" in said
+
+
+async def test_an_error_while_foretelling_is_the_log_s_business_and_the_change_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with placed(1) as (found, admission, stored):
+        monkeypatch.setattr(foretell, "touched", None)
+        said = await warned(found, admission, edited(stored, on("member2")), stored)
+        assert said == "what this change moves could not be foretold; the log of the hub process says why"
 
 
 # --- what comes to an open port ----------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ REVIEWED: Final = (
     Reviewed(
         name="propagation",
         resources=((GROUP, "propagationpolicies"), (GROUP, "clusterpropagationpolicies")),
-        operations=_WRITES, review=propagation.review, failure="Ignore",
+        operations=(*_WRITES, "DELETE"), review=propagation.review, failure="Ignore",
         because="the hub judges each policy again before it uses it; an unusable one claims nothing and its status says why",
     ),
     Reviewed(
@@ -63,11 +63,16 @@ _BY_RESOURCE: Final = {resource: one for one in REVIEWED for resource in one.res
 
 
 def review(request: Request, snapshot: Snapshot) -> Verdict:
-    """The verdict on any request; what no review is for is allowed."""
-    one = _BY_RESOURCE.get((request.group, request.resource))
-    if one is None or request.operation not in one.operations or not request.changes_spec:
+    """The verdict on any request; what no review is for is allowed, and so is every deletion: it is only foretold."""
+    if not is_reviewed(request) or request.operation == "DELETE":
         return ALLOWED
-    return one.review(request, snapshot)
+    return _BY_RESOURCE[request.group, request.resource].review(request, snapshot)
+
+
+def is_reviewed(request: Request) -> bool:
+    """Whether the table names the request, and there is anything to judge."""
+    one = _BY_RESOURCE.get((request.group, request.resource))
+    return one is not None and request.operation in one.operations and request.changes_spec
 
 
 def label_of(request: Request) -> str:

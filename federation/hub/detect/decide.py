@@ -156,6 +156,18 @@ def _follow_uid(binding: Manifest, template: Manifest) -> list[dict[str, Any]]:
     ]
 
 
+def patched(binding: Manifest, outcome: Plan) -> Manifest:
+    """The binding as it will be once the patch of its plan is stored; only `spec` is made anew."""
+    spec = dict(binding["spec"])
+    for one in outcome.patch:
+        name = one["path"].removeprefix("/spec/")
+        if one["op"] == "remove":
+            spec.pop(name, None)
+        elif one["op"] == "add" and name != one["path"]:
+            spec[name] = one["value"]
+    return {**binding, "spec": spec}
+
+
 def owner_patch(binding: Manifest, template: Manifest) -> list[dict[str, Any]]:
     """Give a binding its owner reference back."""
     return [

@@ -31,7 +31,14 @@ def test_a_webhook_holds_up_nobody_for_long_and_never_the_hub_process(hook: dict
     conditions = {one["name"]: one["expression"] for one in hook["matchConditions"]}
     assert "system:serviceaccount:federation-system:federation-hub" in conditions["not-the-hub-process"]
     assert "object.spec != oldObject.spec" in conditions["spec-changed"]
-    assert "DELETE" not in {word for rule in hook["rules"] for word in rule["operations"]}
+    assert "system:kube-controller-manager" in conditions["somebody-reads-it"]
+
+
+def test_only_of_policies_a_deletion_is_told_and_none_is_asked_about_a_template() -> None:
+    asked = {
+        hook["name"].partition(".")[0] for hook in WANTED for rule in hook["rules"] if "DELETE" in rule["operations"]
+    }
+    assert asked == {"propagation"}
 
 
 def test_templates_are_looked_at_once_when_they_are_made() -> None:

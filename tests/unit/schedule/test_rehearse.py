@@ -43,6 +43,12 @@ def test_a_cluster_that_is_gone_gives_its_share_to_the_others_by_the_workloads_o
     assert [one.trigger for one in found] == ["ClusterGone", ""]
 
 
+def test_a_workload_whose_scheduling_is_suspended_stays_whatever_happens() -> None:
+    waiting = placed("a", weighted(rule("m1", 1), rule("m2", 1)))
+    (found,) = rehearse([replace(waiting, suspended=True)], THREE[1:])
+    assert (found.changed, found.trigger) == (False, "")
+
+
 def test_room_that_one_takes_is_not_there_for_the_next() -> None:
     roomy = [member("m1"), member("m2", pods=5)]
     first = placed("big", AGGREGATED, replicas=4, clusters=[member("m1", pods=50)], requirements=ASKS)
