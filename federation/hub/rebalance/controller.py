@@ -9,11 +9,13 @@ from federation.hub.rebalance.decide import binding_keys, plan, token_of
 from federation.kube.errors import Conflict, Invalid, NotFound
 from federation.kube.queue import WorkQueue
 from federation.kube.resource import CLUSTER_RESOURCE_BINDINGS, REBALANCES, RESOURCE_BINDINGS
-from federation.kube.store import Change
+from federation.kube.store import Cached, Change
 from federation.kube.workers import run_workers
 
 QUIET = 0.5
 """Seconds to wait after a change of a binding: many workloads are answered with few writes."""
+_BY_BINDING = "awaited binding"
+"""Index of the Rebalances that have not finished, by the bindings of their workloads."""
 
 
 class Rebalances:
@@ -21,6 +23,7 @@ class Rebalances:
 
     def __init__(self, caches: HubCaches) -> None:
         self._caches = caches
+        caches.rebalances.add_index(_BY_BINDING, _awaited)
         self._queue: WorkQueue[str] = WorkQueue()
 
     async def run(self) -> None:
@@ -40,11 +43,8 @@ class Rebalances:
         entry = change.new or change.old
         if entry is None:
             return
-        for rebalance in self._caches.rebalances.values():
-            manifest = rebalance.manifest()
-            finished = (manifest.get("status") or {}).get("finishTime")
-            if not finished and (entry.namespace, entry.name) in binding_keys(manifest):
-                self._queue.add_after(rebalance.name, QUIET)
+        for rebalance in self._caches.rebalances.by_index(_BY_BINDING, _index_key(entry.key)):
+            self._queue.add_after(rebalance.name, QUIET)
 
     async def _reconcile(self, name: str) -> float | None:
         found = self._caches.rebalances.get("", name)
@@ -83,3 +83,14 @@ class Rebalances:
         except (Conflict, Invalid, NotFound):
             return  # made anew meanwhile: its event brings us back
         self._caches.binding_store(key).learn(written)
+
+
+def _awaited(rebalance: Cached) -> list[str]:
+    manifest = rebalance.manifest()
+    if (manifest.get("status") or {}).get("finishTime"):
+        return []
+    return [_index_key(key) for key in binding_keys(manifest)]
+
+
+def _index_key(key: BindingKey) -> str:
+    return "/".join(key)
