@@ -22,12 +22,12 @@ from federation.policy.selectors import NAME, selectors_priority
 from federation.schedule.decide import Outcome, schedule
 from federation.schedule.divide.assign import DUPLICATED, STATIC_WEIGHT
 from federation.schedule.divide.static import static_weights
-from federation.schedule.fixes import nearest
+from federation.schedule.fixes import first_fixes
 from federation.schedule.triggers import trigger
 
 Story = dict[str, Any]
 FIXES = 5
-"""Clusters whose nearest fix is printed; all are in the output as data."""
+"""Clusters whose nearest fix is given; `fedctl why-not CLUSTER` says that of any other."""
 
 
 async def explain(hub: Client, text: str, namespace: str, output: str) -> None:
@@ -77,7 +77,7 @@ def tell(picture: Picture) -> Story:
     story["clusters"] = _cluster_rows(picture, outcome)
     lines += [
         f"  to have it in {one['cluster']} too: {'; '.join(one['fix'])}" for one in story["clusters"] if one["fix"]
-    ][:FIXES]
+    ]
     return story
 
 
@@ -162,6 +162,7 @@ def _cluster_rows(picture: Picture, outcome: Outcome) -> list[Story]:
     members = picture.status.get("members") or {}
     left_out = {one.cluster: one for one in outcome.selection.left_out} if outcome.selection is not None else {}
     rows = []
+    fixes = first_fixes(outcome.binding, outcome.clusters, outcome.refusals, most=FIXES)
     for verdict in outcome.verdicts:
         line = parse_line(members.get(verdict.cluster, ""))
         refusal = verdict.refusal
@@ -174,7 +175,7 @@ def _cluster_rows(picture: Picture, outcome: Outcome) -> list[Story]:
         rows.append({
             "cluster": verdict.cluster, "verdict": text, "score": sum(verdict.score_terms.values()),
             "scoreTerms": dict(verdict.score_terms), "free": verdict.estimate, "share": targets.get(verdict.cluster),
-            "fix": [] if refusal is None else [one.text for one in nearest(outcome.binding, outcome.clusters, verdict.cluster).changes],
+            "fix": [one.text for one in fixes.get(verdict.cluster, ())],
             "member": " ".join(filter(None, [line.get("health", ""), line.get("reason", ""), line.get("error", "")])),
         })  # fmt: skip
     return rows

@@ -4,9 +4,10 @@ A fix is a change of the placement, of the Cluster or of what a pod asks, in wor
 with the change made. So each suggestion is proven before it is told: `nearest` applies it and asks the same functions again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 
 from federation.api.placement import ClusterAffinity, LabelSelector, Placement, Taint, Toleration
 from federation.api.quantity import format_quantity, nanos
@@ -60,6 +61,17 @@ def nearest(
     others = [cluster if one.name == name else one for one in clusters]
     room = _room(binding, others, cluster, assumed or {})
     return Fixes((*changes, *([room] if room else [])))
+
+
+def first_fixes(
+    binding: BindingView, clusters: Sequence[ClusterView], names: Iterable[str], *, most: int
+) -> dict[str, tuple[Fix, ...]]:
+    """What would make refused clusters take the work, for the first `most` of `names` for which all of it can be changed.
+
+    The last step of each asks for a whole division, so nobody should ask for more than are read.
+    """
+    found = ((name, nearest(binding, clusters, name)) for name in names)
+    return dict(islice(((name, fixes.changes) for name, fixes in found if fixes.changes and not fixes.stuck), most))
 
 
 def _candidates(refusal: Refusal, binding: BindingView, cluster: ClusterView) -> Iterator[Fix]:
@@ -223,9 +235,11 @@ def _room(binding: BindingView, clusters: Sequence[ClusterView], cluster: Cluste
             cut[resource] = format_quantity(Fraction(there - used, 10**9))
     if not cut:
         return None
-    lower = replace(binding.requirements, resource_request={**asked, **cut})
+    lower = replace(binding, requirements=replace(binding.requirements, resource_request={**asked, **cut}))
+    if not attempt(replace(lower, fresh=True), clusters, assumed).shares.get(cluster.name):
+        return None  # something else is short too, or others have the room by then
     shown = ", ".join(f"{resource} {text} (now {asked[resource]})" for resource, text in sorted(cut.items()))
     return Fix(
         refusal="Capacity", text=f"lower the requests of a pod to what is free there: {shown}",
-        binding=replace(binding, requirements=lower), cluster=cluster,
+        binding=lower, cluster=cluster,
     )  # fmt: skip

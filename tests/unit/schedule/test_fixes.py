@@ -8,8 +8,9 @@ import pytest
 from federation.api.placement import Taint
 from federation.interpret import Requirements
 from federation.policy.facts import ClusterFacts
+from federation.schedule import fixes
 from federation.schedule.attempt import attempt, refuse
-from federation.schedule.fixes import nearest
+from federation.schedule.fixes import first_fixes, nearest
 from federation.schedule.snapshot import BindingView, ClusterView
 from tests.unit.schedule.build import AGGREGATED, DYNAMIC, binding, member, on
 
@@ -89,6 +90,48 @@ def test_a_pod_that_is_too_large_is_told_what_would_fit(strategy: dict[str, Any]
     (change,) = nearest(view, [small], "m2").changes
     assert change.text == "lower the requests of a pod to what is free there: cpu 9500m (now 12)"
     assert placed_at("m2", change.binding, [small])
+
+
+SHORT: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "a resource of which nothing is left": ({"pods": "100", "cpu": "9500m", "memory": "0"}, {}),
+    "pods": ({"pods": "0", "cpu": "9500m"}, {}),
+    "what others take that are on their way": (
+        {"pods": "100", "cpu": "9500m"}, {"m2": [(Requirements(resource_request={"cpu": "9"}), 1)]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SHORT)
+def test_lower_requests_are_not_suggested_where_they_would_not_help_for_lack_of(case: str) -> None:
+    allocatable, assumed = SHORT[case]
+    small = member("m2")
+    assert small.summary is not None
+    small = replace(small, summary=small.summary.model_copy(update={"allocatable": allocatable}))
+    asks = Requirements(resource_request={"cpu": "12", "memory": "1Gi"} if "memory" in allocatable else {"cpu": "12"})
+    view = binding({**AGGREGATED, "clusterAffinity": on("m2")}, replicas=1, requirements=asks)
+    assert nearest(view, [small], "m2", assumed=assumed).changes == ()
+
+
+def test_no_more_fixes_are_computed_than_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    clusters = [member(f"m{number}") for number in range(50)]
+    view = binding({"clusterAffinity": on("m0")})
+    asked: list[str] = []
+    monkeypatch.setattr(fixes, "attempt", lambda *given: asked.append("a division") or attempt(*given))
+    names = [one.name for one in clusters[1:]]
+    found = first_fixes(view, clusters, names, most=5)
+    assert {name: [one.text for one in changes] for name, changes in found.items()} == {
+        name: [f"add {name} to clusterNames"] for name in names[:5]
+    }
+    assert len(asked) <= 6
+
+
+def test_a_cluster_that_would_be_refused_all_the_same_is_passed_over() -> None:
+    view, clusters = (
+        binding({"clusterAffinity": on("m0")}),
+        [member("m0"), ClusterView(facts=ClusterFacts(name="m1")), member("m2")],
+    )
+    assert nearest(view, clusters, "m1").stuck
+    assert list(first_fixes(view, clusters, ["m1", "m2"], most=1)) == ["m2"]
 
 
 def test_what_nothing_on_the_hub_can_lift_is_said() -> None:
