@@ -16,8 +16,10 @@ from federation.admission.registration import CONFIGURATION
 from federation.admission.run import SECRET
 from federation.api.crds import KINDS, all_crds
 from federation.api.meta import GROUP, SYSTEM_NAMESPACE
+from federation.api.quantity import nanos
 from federation.app import hub
 from federation.hub.eligible import PROBE
+from federation.hub.schedule.ledger import FILE_BYTES, FILES
 
 ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
@@ -215,6 +217,19 @@ def test_the_arguments_of_the_deployment_are_accepted_by_the_program() -> None:
     assert str(Path(context.params["kubeconfig"]).parent) in mounted
     with pytest.raises(click.NoSuchOption):
         hub.make_context("hub", ["--no-such-flag"])
+
+
+def test_the_ledger_has_a_volume_of_each_pod_that_it_cannot_overfill() -> None:
+    (container,) = pod()["containers"]
+    directory = hub.make_context("hub", list(container["args"][1:])).params["ledger"]
+    (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == directory]
+    assert not mount.get("readOnly")
+    (volume,) = [one for one in pod()["volumes"] if one["name"] == mount["name"]]
+    assert volume["emptyDir"].keys() == {"sizeLimit"}, "on disk, and not shared by the replicas"
+    room = nanos(volume["emptyDir"]["sizeLimit"]) // 10**9
+    assert room >= FILES * FILE_BYTES + 64 * 2**20
+    assert nanos(container["resources"]["requests"]["ephemeral-storage"]) // 10**9 >= room
+    assert directory in (ROOT / "docs" / "ledger.md").read_text()
 
 
 def test_two_replicas_run_apart_and_at_most_one_is_away() -> None:
