@@ -33,6 +33,8 @@ from federation.sandbox.refusals import RefusalError
 TICK = 0.01
 QUIET = 0.4
 """Seconds in which nothing is written and the event loop is idle, after which the controllers have come to rest."""
+BETWEEN = 0.005
+"""Seconds between two writes of a user: the controllers do not wait for the last one either."""
 MOST = 120.0
 """Seconds after which they are not going to."""
 KINDS_LEARNT = 1.0
@@ -95,12 +97,15 @@ class World:
                     f"{manifest['kind']} {manifest['metadata']['name']}: the hub serves no {manifest['apiVersion']}"
                     f" {manifest['kind']}; add its CustomResourceDefinition"
                 )
+            version = self.hub.storage.version
             try:
                 take_over(self.hub, kind, manifest, namespace=namespace)
             except RefusalError as error:
                 raise ManifestError(f"{manifest['kind']} {manifest['metadata']['name']}: {error.message}") from error
             if manifest["kind"] == "CustomResourceDefinition":
                 await asyncio.sleep(KINDS_LEARNT)
+            elif self.hub.storage.version != version:
+                await asyncio.sleep(BETWEEN)
 
     def objects(self) -> dict[str, list[Manifest]]:
         """What each member holds, by name of the cluster."""

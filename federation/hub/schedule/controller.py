@@ -105,7 +105,8 @@ class Schedule:
         entry = change.new or change.old
         if entry is None or (change.new and change.old and change.new.generation == change.old.generation):
             return
-        for binding in self._caches.bindings_of_policy(entry.uid):
+        # By name: workloads that compete for room are decided in the same order whenever, and by whoever, they are.
+        for binding in sorted(self._caches.bindings_of_policy(entry.uid), key=lambda one: one.key):
             self._queue.add((binding.namespace, binding.name))
 
     def _override_changed(self, change: Change) -> None:
@@ -134,7 +135,7 @@ class Schedule:
             self._assumed.forget_cluster(change.old.name)
         if before == after:
             return
-        for binding in self._caches.all_bindings():
+        for binding in sorted(self._caches.all_bindings(), key=lambda one: one.key):
             self._queue.add((binding.namespace, binding.name), lane=Lane.RESYNC)
 
     def _member_changed(self, _member: Member) -> None:
