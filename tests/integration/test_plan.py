@@ -194,9 +194,8 @@ async def test_a_workload_that_would_fit_nowhere_is_a_problem() -> None:
     async with federation(2) as fed:
         await settled(fed, "web")
         asked = deployment("big", PLACE, 2, resources={"requests": {"cpu": "60"}})
-        plan = await planned(
-            fed, asked, policy("big", PLACE, selector(name="big"), placement=on("member1") | aggregated())
-        )
+        placed = policy("big", PLACE, selector(name="big"), placement=on("member1") | aggregated())
+        plan = await planned(fed, placed, asked)
         (workload,) = plan.workloads
         assert (workload.object, workload.targets[1]) == ("Deployment shop/big", {})
         assert "Unschedulable" in workload.problems[0]
