@@ -204,9 +204,10 @@ def _written(decision: Decision, lines: Mapping[str, str], seen: Mapping[str, in
 
 
 def _granted(moves: Sequence[Move]) -> Shares:
+    """What waits where to become available; a copy that only waits for another one to serve was added nowhere."""
     found: Shares = {}
     for move in moves:
-        if move.granted:
+        if move.granted and move.to:
             found[move.to] = found.get(move.to, 0) + move.granted
     return found
 

@@ -191,3 +191,13 @@ def test_a_move_whose_new_replicas_fail_is_named() -> None:
         "m2 does not take 4 from m1: they do not become available"
     ]
     assert stuck(in_force, {"m2": "reason=Forbidden"}) == ["m2 does not take 4 from m1: Forbidden"]
+
+
+def test_whole_copies_that_wait_for_no_successor_do_not_stop_a_policy_that_divides_from_now_on() -> None:
+    """A policy goes from Duplicated to Divided while a copy that must go waits for any other one to serve."""
+    waiting = decision({"m1": 3}, ("m1", "", 3, 3), divided=False)
+    course = begin(
+        {"m1": 3}, {"m2": 3}, in_force=waiting, lines={}, seen={}, surge=1, divided=True, reason="PlacementChanged"
+    )
+    assert course.targets == {"m1": 3, "m2": 1}
+    assert moves(course) == [("m1", "m2", 3, 1)]
