@@ -11,7 +11,7 @@ from federation.cli.picture import Picture, take
 from federation.cli.session import Refused
 from federation.hub.views import decision_of
 from federation.kube.client import Client
-from federation.schedule.attempt import refuse
+from federation.schedule.eligible import refuse
 from federation.schedule.fixes import nearest
 
 

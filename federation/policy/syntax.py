@@ -4,6 +4,7 @@ Source: apimachinery `IsQualifiedName`, `IsValidLabelValue`; RFC 6901. Each func
 """
 
 import re
+from functools import lru_cache
 
 _NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -15,6 +16,7 @@ PREFIX_MAX = 253
 """Characters in the prefix of a label key."""
 
 
+@lru_cache(maxsize=4096)
 def label_key_problem(key: str) -> str | None:
     """What is wrong with a label key (a qualified name: `[prefix/]name`), or None."""
     prefix, slash, name = key.rpartition("/")
@@ -31,6 +33,7 @@ def label_key_problem(key: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def label_value_problem(value: str) -> str | None:
     """What is wrong with a label value, or None. The empty value is valid."""
     if len(value) > NAME_MAX:

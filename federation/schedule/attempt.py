@@ -1,29 +1,36 @@
-"""One attempt: filter, score, rank, divide, for the affinity group that the binding's view names. Pure."""
+"""One attempt: filter, score, rank, divide, for the affinity group that the binding's view names. Pure.
 
-from collections.abc import Mapping, Sequence
+The same question about one snapshot is worked out once (`Snapshot.answer`), also for another binding: many workloads ask for the
+same, and are divided alike. Only where room counts and some of it is promised to others is the division made anew.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from federation.capacity.summary import InFlight, fit, fit_sets
-from federation.interpret.requirements import Requirements
+from federation.interpret import Component, Requirements
 from federation.schedule.affinity import group_in_force
 from federation.schedule.divide.assign import DUPLICATED, STATIC_WEIGHT, Candidate, counts_room, rank, strategy_of
 from federation.schedule.divide.shares import divide
 from federation.schedule.divide.static import static_weights
+from federation.schedule.divide.webster import descending_ties
+from federation.schedule.eligible import eligible, place, tiers
 from federation.schedule.errors import ScheduleError, no_clusters, unschedulable
-from federation.schedule.plugins import Refusal, filters, scores
+from federation.schedule.plugins import Refusal, only_ours, scores
 from federation.schedule.plugins.taint_toleration.filter import first_untolerated
-from federation.schedule.snapshot import BindingView, ClusterView
+from federation.schedule.snapshot import BindingView, ClusterView, Snapshot
 from federation.schedule.spread import Selection, breaks, grow, select
 
 Assumed = Mapping[str, Sequence[tuple[Requirements | None, int]]]
 """By cluster: what was decided for other bindings and cannot be in the cluster's summary yet."""
+NAMES_IN_LINE = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """Shares by cluster, or the error; who was refused; what else is worth knowing."""
 
-    binding: BindingView
     strategy: str
     refusals: Mapping[str, Refusal]
     shares: Mapping[str, int] = field(default_factory=dict)
@@ -36,30 +43,75 @@ class Attempt:
         """What is worth keeping with the decision: that a better choice may exist."""
         return self.selection.lines[-1:] if self.selection is not None and self.selection.approximate else []
 
+    @cached_property
+    def refused(self) -> list[str]:
+        """One line a plugin: count and at most ten names, each with the number or taint that is its own."""
+        lines = []
+        for plugin in sorted({refusal.plugin for refusal in self.refusals.values()}):
+            mine = [refusal for refusal in self.refusals.values() if refusal.plugin == plugin]
+            names = [f"{one.cluster} {one.brief}".rstrip() for one in mine[:NAMES_IN_LINE]]
+            more = ", ..." if len(mine) > NAMES_IN_LINE else ""
+            lines.append(f"{plugin} {len(mine)}: {', '.join(names)}{more}"[:1024])
+        return lines
+
 
 def attempt(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assumed) -> Attempt:
     """Try to place the binding inside one affinity group; never raises ScheduleError."""
-    refusals: dict[str, Refusal] = {}
-    fitting: list[ClusterView] = []
-    for cluster in clusters:
-        refusal = refuse(binding, cluster)
-        if refusal is None:
-            fitting.append(cluster)
-        else:
-            refusals[cluster.name] = refusal
+    snapshot = Snapshot.of(clusters)
+    if not only_ours() or (assumed and _counts_room(binding) and any(assumed.values())):
+        return _attempt(binding, snapshot, assumed)
+    return snapshot.answer(_question(binding), lambda: _attempt(_essence(binding), snapshot, {}))
+
+
+def _question(binding: BindingView) -> Hashable:
+    """Everything of a binding that an attempt depends on; of its key only which way ties go."""
+    return (
+        "attempt", *place(binding), binding.api_version, binding.kind, binding.replicas, _requests(binding.requirements),
+        tuple((one.replicas, _requests(one.requirements)) for one in binding.components),
+        tuple(binding.targets.items()), binding.evicting, tuple(binding.together.items()), tuple(binding.apart.items()),
+        tuple(binding.pin.items()), binding.fresh, descending_ties(binding.key),
+    )  # fmt: skip
+
+
+def _requests(asked: Requirements | None) -> Hashable:
+    return tuple(asked.resource_request.items()) if asked is not None else None
+
+
+def _essence(binding: BindingView) -> BindingView:
+    """The view with nothing but what the question names: an attempt that needs more fails always, not at the second time."""
+    return BindingView(
+        key=binding.key, uid="", api_version=binding.api_version, kind=binding.kind, replicas=binding.replicas,
+        requirements=_only_requests(binding.requirements), placement=binding.placement,
+        components=tuple(
+            Component(name="", replicas=one.replicas, requirements=_only_requests(one.requirements))
+            for one in binding.components
+        ),
+        held=binding.targets, observed=binding.observed, fresh=binding.fresh, evicting=binding.evicting,
+        together=binding.together, apart=binding.apart, pin=binding.pin,
+    )  # fmt: skip
+
+
+def _only_requests(asked: Requirements | None) -> Requirements | None:
+    return Requirements(resource_request=asked.resource_request) if asked is not None else None
+
+
+def _attempt(binding: BindingView, snapshot: Snapshot, assumed: Assumed) -> Attempt:
+    found = eligible(binding, snapshot)
+    refusals = dict(found.refusals)
     strategy = strategy_of(binding.placement.replica_scheduling)
     try:
-        if not fitting:
-            raise no_clusters(_unfit(len(clusters), refusals))
-        candidates = _candidates(binding, fitting, assumed)
+        if not found.fitting:
+            raise no_clusters(_unfit(len(snapshot), refusals))
+        candidates = _candidates(binding, snapshot, found.fitting, assumed)
         if binding.components:
             candidates = _with_room(candidates, refusals)
         ranked = rank(candidates)
         selection = _spread(binding, ranked, strategy)
         shares = divide(binding, ranked if selection is None else selection.clusters, strategy=strategy)
     except ScheduleError as error:
-        return Attempt(binding=binding, strategy=strategy, refusals=refusals, error=error)
-    return Attempt(binding=binding, strategy=strategy, refusals=refusals, shares=shares, selection=selection)
+        # Without its traceback, which would keep everything alive that was looked at.
+        return Attempt(strategy=strategy, refusals=refusals, error=error.with_traceback(None))
+    return Attempt(strategy=strategy, refusals=refusals, shares=shares, selection=selection)
 
 
 def _spread(binding: BindingView, ranked: Sequence[Candidate], strategy: str) -> Selection | None:
@@ -116,17 +168,6 @@ def adds(
     return found
 
 
-def refuse(binding: BindingView, cluster: ClusterView) -> Refusal | None:
-    """The first refusal of the filters, or None."""
-    if cluster.deleting:
-        return Refusal("ClusterLeaving", cluster.name, "cluster(s) is leaving", "the Cluster is being deleted")
-    for plugin in filters():
-        refusal = plugin.refuse(binding, cluster)
-        if refusal is not None:
-            return refusal
-    return None
-
-
 def free(binding: BindingView, cluster: ClusterView, assumed: Assumed) -> int:
     """Replicas (of several components: whole sets) that fit into a cluster next to what it runs and what is on its way there."""
     if binding.components:
@@ -161,28 +202,36 @@ def _with_room(candidates: Sequence[Candidate], refusals: dict[str, Refusal]) ->
     return able
 
 
-def _candidates(binding: BindingView, clusters: Sequence[ClusterView], assumed: Assumed) -> list[Candidate]:
-    """Scored candidates; what is free is counted only where it is asked for."""
-    has = binding.targets
-    group = group_in_force(binding.placement, binding.observed)
+def _counts_room(binding: BindingView) -> bool:
+    """Whether what is free is asked for."""
     placement = binding.placement
-    counts = bool(binding.components) or (
-        binding.replicas is not None
-        and (len(group.tiers) > 1 or bool(placement.spread_constraints) or counts_room(placement.replica_scheduling))
-    )
-    closed = {
-        one.name for one in clusters if first_untolerated(one.taints, placement.cluster_tolerations or ()) is not None
-    }
+    if binding.components or binding.replicas is None:
+        return bool(binding.components)
+    return _overflows(binding) or bool(placement.spread_constraints) or counts_room(placement.replica_scheduling)
+
+
+def _overflows(binding: BindingView) -> bool:
+    return len(group_in_force(binding.placement, binding.observed).tiers) > 1
+
+
+def _candidates(
+    binding: BindingView, snapshot: Snapshot, fitting: Sequence[ClusterView], assumed: Assumed
+) -> list[Candidate]:
+    """Scored candidates; what is free is counted only where it is asked for."""
+    has, counts = binding.targets, _counts_room(binding)
+    tier_of = tiers(binding, snapshot) if _overflows(binding) else {}
+    tolerations = binding.placement.cluster_tolerations or ()
+    closed = {one.name for one in fitting if one.taints and first_untolerated(one.taints, tolerations) is not None}
     return [
         Candidate(
             facts=cluster.facts,
             score=sum(plugin.score(binding, cluster) for plugin in scores()),
             free=free(binding, cluster, assumed) if counts and cluster.name not in closed else 0,
             has=1 if binding.components and cluster.name in has else has.get(cluster.name, 0),
-            tier=group.tier_of(cluster.facts) or 0 if len(group.tiers) > 1 else 0,
+            tier=tier_of.get(cluster.name, 0),
             closed=cluster.name in closed,
         )
-        for cluster in clusters
+        for cluster in fitting
     ]
 
 

@@ -14,11 +14,10 @@ from federation.schedule.divide.assign import DUPLICATED
 from federation.schedule.errors import ScheduleError
 from federation.schedule.moves import advance, begin
 from federation.schedule.plugins import Refusal, scores
-from federation.schedule.snapshot import BindingView, ClusterView
+from federation.schedule.snapshot import BindingView, ClusterView, Snapshot
 from federation.schedule.spread import Selection
 from federation.schedule.triggers import Trigger, inputs_of, trigger
 
-NAMES_IN_LINE = 10
 __all__ = ["Assumed", "Outcome", "ScheduleError", "Verdict", "proceed", "returns", "schedule"]
 
 
@@ -74,21 +73,20 @@ def schedule(binding: BindingView, clusters: Sequence[ClusterView], *, assumed: 
     Affinity groups are tried from the one in use on; the first that takes the work wins. Where none does, the error is that of
     the group in use.
     """
-    taken = assumed or {}
+    taken, snapshot = assumed or {}, Snapshot.of(clusters)
     tried: list[tuple[Group, Attempt]] = []
     start = "" if binding.fresh or binding.returning else binding.observed
     for group in attempts(binding.placement, start):
-        view = replace(binding, observed=group.name) if group.name != binding.observed else binding
-        found = attempt(view, clusters, taken)
+        found = attempt(_in_group(binding, group), snapshot, taken)
         tried.append((group, found))
         if found.error is None:
             break
-    won = tried[-1][1] if tried[-1][1].error is None else tried[0][1]
-    decision = None
+    group, won = tried[-1] if tried[-1][1].error is None else tried[0]
+    view, decision = _in_group(binding, group), None
     if won.error is None:
-        decision = _record(won, clusters, notes=[_passed_over(group, one) for group, one in tried[:-1]])
+        decision = _record(view, won, snapshot, notes=[_passed_over(group, one) for group, one in tried[:-1]])
     return Outcome(
-        binding=won.binding, clusters=clusters, assumed=taken, decision=decision, error=_failure(tried, won),
+        binding=view, clusters=snapshot, assumed=taken, decision=decision, error=_failure(tried, won),
         refusals=won.refusals, strategy=won.strategy, selection=won.selection,
     )  # fmt: skip
 
@@ -96,9 +94,13 @@ def schedule(binding: BindingView, clusters: Sequence[ClusterView], *, assumed: 
 def returns(binding: BindingView, clusters: Sequence[ClusterView], *, assumed: Assumed | None = None) -> str | None:
     """The first of the affinity groups before the one in use that could take the work now; None if there is none."""
     for group in earlier(binding.placement, binding.observed):
-        if attempt(replace(binding, observed=group.name), clusters, assumed or {}).error is None:
+        if attempt(_in_group(binding, group), clusters, assumed or {}).error is None:
             return group.name
     return None
+
+
+def _in_group(binding: BindingView, group: Group) -> BindingView:
+    return replace(binding, observed=group.name) if group.name != binding.observed else binding
 
 
 def _passed_over(group: Group, found: Attempt) -> str:
@@ -113,21 +115,19 @@ def _failure(tried: Sequence[tuple[Group, Attempt]], won: Attempt) -> ScheduleEr
     return ScheduleError(won.error.code, won.error.reason, message[:1024])
 
 
-def _record(found: Attempt, clusters: Sequence[ClusterView], *, notes: Sequence[str]) -> Decision:
+def _record(binding: BindingView, found: Attempt, snapshot: Snapshot, *, notes: Sequence[str]) -> Decision:
     """The decision: its first step towards the shares; what it takes away in exchange for something goes later (I3)."""
-    binding = found.binding
     divided = bool(binding.replicas) and found.strategy != DUPLICATED
-    reason = str(trigger(binding, clusters) or Trigger.CLUSTER_ELIGIBLE)
-    here = {cluster.name for cluster in clusters if not cluster.abandoned}
+    reason = str(trigger(binding, snapshot) or Trigger.CLUSTER_ELIGIBLE)
     course = begin(
-        {name: count for name, count in binding.placed.items() if name in here}, found.shares,
+        {name: count for name, count in binding.placed.items() if name in snapshot.holding}, found.shares,
         in_force=binding.previous, lines=binding.lines, seen=binding.seen, surge=binding.surge, divided=divided,
         reason=reason,
     )  # fmt: skip
     epoch = (binding.previous.epoch if binding.previous is not None else 0) + 1
     return Decision(
         epoch=epoch, trigger=reason, inputs=inputs_of(binding), targets=course.targets,
-        refused=grouped(list(found.refusals.values())), moves=list(course.moves),
+        refused=found.refused, moves=list(course.moves),
         affinity=binding.observed, notes=[*notes, *found.notes], returned=returned(binding, course.targets, epoch),
     )  # fmt: skip
 
@@ -159,14 +159,3 @@ def returned(binding: BindingView, targets: Mapping[str, int], epoch: int) -> di
     kept = {name: since for name, since in before.returned.items() if name in targets}
     back = {name: epoch for name in targets if name not in before.targets and name in binding.lines}
     return {**kept, **back}
-
-
-def grouped(refusals: Sequence[Refusal]) -> list[str]:
-    """One line a plugin: count and at most ten names, each with the number or taint that is its own."""
-    lines = []
-    for plugin in sorted({refusal.plugin for refusal in refusals}):
-        mine = [refusal for refusal in refusals if refusal.plugin == plugin]
-        names = [f"{one.cluster} {one.brief}".rstrip() for one in mine[:NAMES_IN_LINE]]
-        more = ", ..." if len(mine) > NAMES_IN_LINE else ""
-        lines.append(f"{plugin} {len(mine)}: {', '.join(names)}{more}"[:1024])
-    return lines

@@ -14,7 +14,8 @@ from federation.api.quantity import format_quantity, nanos
 from federation.policy.facts import ClusterFacts
 from federation.policy.selectors import cluster_matches, requirement_matches
 from federation.schedule.affinity import group_in_force
-from federation.schedule.attempt import Assumed, attempt, refuse
+from federation.schedule.attempt import Assumed, attempt
+from federation.schedule.eligible import refuse
 from federation.schedule.plugins import Refusal
 from federation.schedule.snapshot import BindingView, ClusterView
 

@@ -112,18 +112,22 @@ def begin(
 
     `in_force`: the decision whose open moves it replaces. `seen`: replicas of the copies as the members' watches show them.
     """
-    standings = _standings(in_force, lines) if in_force is not None else {}
     if not divided:
+        if before.keys() <= goal.keys():
+            return Course(targets=dict(sorted(goal.items())))  # nothing leaves
+        standings = _standings(in_force, lines) if in_force is not None else {}
         return _copies(
             before, goal, standings, open_moves=in_force.moves if in_force is not None else (), reason=reason
         )
-    if in_force is None:
-        return _divided(before, goal, written=before, underway={}, surge=surge, reason=reason)
-    base, moves = _released(in_force, standings)
-    base = {name: count for name, count in base.items() if name in before}
-    return _divided(
-        base, goal, written=_written(in_force, lines, seen), underway=_granted(moves), surge=surge, reason=reason
-    )
+    base: Mapping[str, int] = before
+    moves: tuple[Move, ...] = ()
+    if in_force is not None and in_force.moves:
+        secure, moves = _released(in_force, _standings(in_force, lines))
+        base = {name: count for name, count in secure.items() if name in before}
+    if not _exchanges(base, goal):
+        return Course(targets={name: count for name, count in sorted(goal.items()) if count > 0})
+    written = _written(in_force, lines, seen) if in_force is not None else base
+    return _divided(base, goal, written=written, underway=_granted(moves), surge=surge, reason=reason)
 
 
 def advance(decision: Decision, *, lines: Mapping[str, str], seen: Mapping[str, int], surge: int) -> Course | None:
@@ -156,6 +160,13 @@ def stuck(decision: Decision, lines: Mapping[str, str]) -> list[str]:
             why = refused or "they do not become available"
             found.append(f"{move.to} does not take {move.replicas or 'the copy'} from {move.from_}: {why}")
     return found
+
+
+def _exchanges(base: Mapping[str, int], goal: Mapping[str, int]) -> bool:
+    """Whether one loses what another one gains: everything else is given, or taken, at once."""
+    return any(count > base.get(name, 0) for name, count in goal.items()) and any(
+        count > goal.get(name, 0) for name, count in base.items()
+    )
 
 
 def _standings(decision: Decision, lines: Mapping[str, str]) -> dict[str, Standing]:

@@ -1,7 +1,9 @@
 """What a decision is taken from: one binding, and the clusters at one instant. Values only; no clock, no I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar, cast
 
 from federation.api.binding import Decision
 from federation.api.cluster import ResourceSummary
@@ -9,6 +11,8 @@ from federation.api.placement import Placement, Taint
 from federation.interpret import Component, Requirements
 from federation.policy.facts import ClusterFacts
 from federation.schedule.moves import goal_of
+
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +35,50 @@ class ClusterView:
     def name(self) -> str:
         """Name of the Cluster."""
         return self.facts.name
+
+
+class Snapshot(tuple[ClusterView, ...]):  # noqa: SLOT001 - it keeps what was found out about it
+    """All members at one instant, and what was found out about them already.
+
+    It never changes, so an answer that was worked out once holds as long as the snapshot lives, and ends with it.
+    """
+
+    def __init__(self, _clusters: Iterable[ClusterView] = ()) -> None:
+        self._answers: dict[Hashable, Any] = {}
+        # An answer is about the size of the snapshot: some 200,000 clusters in all.
+        self._most = min(1024, 16 + 200_000 // (len(self) + 1))
+
+    @classmethod
+    def of(cls, clusters: Sequence[ClusterView]) -> "Snapshot":
+        """The clusters as a snapshot: themselves if they are one."""
+        return clusters if isinstance(clusters, Snapshot) else cls(clusters)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, ClusterView]:
+        """Every cluster by its name."""
+        return {cluster.name: cluster for cluster in self}
+
+    @cached_property
+    def staying(self) -> frozenset[str]:
+        """The clusters that are not being deleted."""
+        return frozenset(cluster.name for cluster in self if not cluster.deleting)
+
+    @cached_property
+    def holding(self) -> frozenset[str]:
+        """The clusters whose copies count: all but those that are abandoned."""
+        return frozenset(cluster.name for cluster in self if not cluster.abandoned)
+
+    def answer(self, question: Hashable, work_out: Callable[[], A]) -> A:
+        """The answer to a question that names everything, these clusters apart, on which it depends. Nobody changes an answer.
+
+        When too many are kept all are forgotten, which costs time only.
+        """
+        found = self._answers.get(question)
+        if found is None:
+            if len(self._answers) >= self._most:
+                self._answers.clear()
+            found = self._answers[question] = work_out()
+        return cast(A, found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

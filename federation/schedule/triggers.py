@@ -11,10 +11,9 @@ import orjson
 
 from federation.api.binding import Decision
 from federation.api.placement import Placement
-from federation.schedule.affinity import group_in_force
-from federation.schedule.attempt import refuse
 from federation.schedule.divide.assign import DUPLICATED, strategy_of
-from federation.schedule.snapshot import BindingView, ClusterView
+from federation.schedule.eligible import eligible, tiers
+from federation.schedule.snapshot import BindingView, ClusterView, Snapshot
 
 
 class Trigger(StrEnum):
@@ -43,24 +42,20 @@ def trigger(binding: BindingView, clusters: Sequence[ClusterView]) -> Trigger | 
     previous = binding.previous
     if previous is None:
         return Trigger.CREATED
-    changed = _changed_input(orjson.loads(previous.inputs), _inputs(binding), observed=binding.observed)
+    changed = _changed_input(binding)
     if changed is not None:
         return changed
-    present = {cluster.name: cluster for cluster in clusters if not cluster.deleting}
-    targets = binding.targets
-    if any(name not in present for name in targets):
+    snapshot, targets = Snapshot.of(clusters), binding.targets
+    if not targets.keys() <= snapshot.staying:
         return Trigger.CLUSTER_GONE
-    group, workload = group_in_force(binding.placement, binding.observed), binding.replicas is not None
-    if any(group.tier_of(present[name].facts, overflows=workload) is None for name in targets):
+    if not targets.keys() <= tiers(binding, snapshot).keys():
         return Trigger.CLUSTER_INELIGIBLE
     if binding.evicting & targets.keys():
         return Trigger.EVICTED
     if binding.returning:
         return Trigger.AFFINITY_RESTORED
     follows = binding.replicas is None or strategy_of(binding.placement.replica_scheduling) == DUPLICATED
-    if (follows or not targets) and any(
-        name not in targets and _passes(binding, cluster) for name, cluster in present.items()
-    ):
+    if (follows or not targets) and any(one.name not in targets for one in eligible(binding, snapshot).fitting):
         return Trigger.CLUSTER_ELIGIBLE
     return None
 
@@ -101,7 +96,11 @@ def _inputs(binding: BindingView) -> dict[str, Any]:
     }
 
 
-def _changed_input(recorded: dict[str, Any], now: dict[str, Any], *, observed: str) -> Trigger | None:
+def _changed_input(binding: BindingView) -> Trigger | None:
+    text = binding.previous.inputs if binding.previous is not None else ""
+    if text == inputs_of(binding):
+        return None
+    recorded, now = orjson.loads(text), _inputs(binding)
     for key, name in (
         ("template", Trigger.CREATED),
         ("pin", Trigger.PINNED),
@@ -113,13 +112,9 @@ def _changed_input(recorded: dict[str, Any], now: dict[str, Any], *, observed: s
     ):
         if recorded.get(key) == now.get(key):
             continue
-        if key != "placement" or _placement_differs(now[key], recorded.get(key) or {}, observed=observed):
+        if key != "placement" or _placement_differs(now[key], recorded.get(key) or {}, observed=binding.observed):
             return name
     return None
-
-
-def _passes(binding: BindingView, cluster: ClusterView) -> bool:
-    return refuse(binding, cluster) is None
 
 
 def _canonical(placement: Placement) -> dict[str, Any]:

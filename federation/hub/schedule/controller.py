@@ -40,7 +40,7 @@ from federation.policy.suspend import scheduling_suspended
 from federation.schedule.divide.assign import DUPLICATED, strategy_of
 from federation.schedule.evictions import evictions
 from federation.schedule.moves import goal_of
-from federation.schedule.snapshot import BindingView, ClusterView
+from federation.schedule.snapshot import BindingView, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Schedule:
         self._fleet = fleet
         self._settings = settings
         self._queue: WorkQueue[BindingKey] = WorkQueue(priority=self._priority)
-        self._clusters: tuple[ClusterView, ...] | None = None
+        self._clusters: Snapshot | None = None
         self._assumed = Assumed(self._counted)
         self._peers = Peers(caches)
         self._ledger = Ledger(Path(settings.ledger)) if settings.ledger else None
@@ -160,11 +160,10 @@ class Schedule:
         if decision is not None and mark.epoch > decision.epoch:
             self._queue.add((namespace, name))
 
-    def _snapshot(self) -> tuple[ClusterView, ...]:
+    def _snapshot(self) -> Snapshot:
         if self._clusters is None:
             entries = sorted(self._caches.clusters.values(), key=lambda entry: entry.name)
-            views = [cluster_view(entry.manifest()) for entry in entries]
-            self._clusters = tuple(views)
+            self._clusters = Snapshot(cluster_view(entry.manifest()) for entry in entries)
         return self._clusters
 
     async def _reconcile(self, key: BindingKey) -> float | None:

@@ -1,12 +1,16 @@
 """Webster's method (Sainte-Lague): the next seat goes to the largest votes / (2 * seats + 1) (karmada.md 2.7.7).
 
-House-monotone: raising the total lowers no share. Compared by exact cross-multiplication, never in floats.
+House-monotone: raising the total lowers no share. Compared exactly: in floats only while two quotients that differ cannot round
+to the same one, else as fractions.
 """
 
 import heapq
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from operator import truediv
 
+_EXACT = 2**51
+"""Different quotients a/b and c/d are at least 1/bd apart, which is 1/ad of the first: while a * d is below this, so are their floats."""
 _FNV_OFFSET, _FNV_PRIME, _MASK = 0x811C9DC5, 0x01000193, 0xFFFFFFFF
 
 
@@ -29,20 +33,21 @@ def webster(
     voters = {name: count for name, count in votes.items() if count > 0}
     if not held and voters:
         seats -= _head_start(seats, voters, most, result)
+    largest = max(voters.values(), default=0) * (2 * (seats + max(result.values(), default=0)) + 1)
+    quotient: Callable[[int, int], float | Fraction] = truediv if largest < _EXACT else Fraction
     heap = [
-        _Claim(votes=count, seats=result[name], rank=rank[name], name=name)
+        (-quotient(count, 2 * result[name] + 1), result[name], rank[name], name)
         for name, count in voters.items()
         if result[name] < most.get(name, result[name] + 1)
     ]
     heapq.heapify(heap)
     while seats > 0 and heap:
-        first = heap[0]
-        result[first.name] += 1
-        first.seats += 1
-        if first.seats == most.get(first.name):
+        _, held_now, place, name = heap[0]
+        taken = result[name] = held_now + 1
+        if taken == most.get(name):
             heapq.heappop(heap)
         else:
-            heapq.heapreplace(heap, first)
+            heapq.heapreplace(heap, (-quotient(voters[name], 2 * taken + 1), taken, place, name))
         seats -= 1
     return dict(sorted(result.items()))
 
@@ -70,20 +75,6 @@ def divide_by_weight(
 def spread_by_current(total: int, current: Mapping[str, int], *, uid: str = "") -> dict[str, int]:
     """A total in proportion to the replicas that clusters have: how completions of a Job follow its parallelism."""
     return divide_by_weight(total, current, uid=uid)
-
-
-@dataclass(slots=True, eq=False)
-class _Claim:
-    votes: int
-    seats: int
-    rank: int
-    name: str
-
-    def __lt__(self, other: "_Claim") -> bool:
-        mine, theirs = self.votes * (2 * other.seats + 1), other.votes * (2 * self.seats + 1)
-        if mine != theirs:
-            return mine > theirs
-        return (self.seats, self.rank) < (other.seats, other.rank)
 
 
 def _head_start(seats: int, votes: Mapping[str, int], most: Mapping[str, int], result: dict[str, int]) -> int:

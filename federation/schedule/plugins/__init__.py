@@ -16,7 +16,7 @@ from federation.schedule.plugins.taint_toleration.filter import TaintToleration
 from federation.schedule.plugins.workload_affinity.filter import WorkloadAffinity, WorkloadAntiAffinity
 
 ENTRY_POINTS = "federation.schedule.plugins"
-__all__ = ["ENTRY_POINTS", "Event", "FilterPlugin", "Refusal", "ScorePlugin", "filters", "scores"]
+__all__ = ["ENTRY_POINTS", "Event", "FilterPlugin", "Refusal", "ScorePlugin", "filters", "only_ours", "scores"]
 
 
 @cache
@@ -39,6 +39,11 @@ def scores() -> tuple[ScorePlugin, ...]:
     """All scores."""
     own: tuple[ScorePlugin, ...] = (ClusterLocality(),)
     return (*own, *(plugin for plugin in _third_party() if hasattr(plugin, "score")))
+
+
+def only_ours() -> bool:
+    """Whether no plugin of a third party is installed: of ours it is known what of a view they read."""
+    return not _third_party()
 
 
 @cache

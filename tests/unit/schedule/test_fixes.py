@@ -9,7 +9,8 @@ from federation.api.placement import Taint
 from federation.interpret import Requirements
 from federation.policy.facts import ClusterFacts
 from federation.schedule import fixes
-from federation.schedule.attempt import attempt, refuse
+from federation.schedule.attempt import attempt
+from federation.schedule.eligible import refuse
 from federation.schedule.fixes import first_fixes, nearest
 from federation.schedule.snapshot import BindingView, ClusterView
 from tests.unit.schedule.build import AGGREGATED, DYNAMIC, binding, member, on

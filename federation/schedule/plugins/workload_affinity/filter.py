@@ -15,8 +15,10 @@ class WorkloadAffinity:
 
     def refuse(self, binding: BindingView, cluster: ClusterView) -> Refusal | None:
         """None if every placed workload of the group is there."""
+        if not binding.together or cluster.name in binding.targets:
+            return None
         missing = sorted(name for name, where in binding.together.items() if cluster.name not in where)
-        if cluster.name in binding.targets or not missing:
+        if not missing:
             return None
         detail = f"{missing[0]} of the same affinity group is not placed there"
         return Refusal(
@@ -32,8 +34,10 @@ class WorkloadAntiAffinity:
 
     def refuse(self, binding: BindingView, cluster: ClusterView) -> Refusal | None:
         """None if no other workload of the group is there."""
+        if not binding.apart or cluster.name in binding.targets:
+            return None
         there = sorted(name for name, where in binding.apart.items() if cluster.name in where)
-        if cluster.name in binding.targets or not there:
+        if not there:
             return None
         detail = f"{there[0]} of the same anti-affinity group is placed there"
         return Refusal(
