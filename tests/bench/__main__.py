@@ -11,7 +11,7 @@ from typing import Any
 from hack.lab.places import say
 from hack.lab.providers import cluster_set
 from tests.bench import clusters as on_clusters
-from tests.bench import decisions
+from tests.bench import bindings, decisions
 from tests.e2e.lab import Lab
 
 TARGET = Path("build") / "bench.json"
@@ -26,6 +26,8 @@ def main() -> None:
     options = parser.parse_args()
     say("decisions a second of the pure scheduler")
     report: dict[str, Any] = {"decisions_per_s": decisions.measure()}
+    say("scheduled bindings a second, end to end, members as Cluster objects alone")
+    report["scheduled_bindings"] = bindings.measure()
     report |= _with_clusters(options)
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(json.dumps(report, indent=2) + "\n")
