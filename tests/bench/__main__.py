@@ -10,8 +10,8 @@ from typing import Any
 
 from hack.lab.places import say
 from hack.lab.providers import cluster_set
-from tests.bench import clusters as on_clusters
 from tests.bench import bindings, decisions
+from tests.bench import clusters as on_clusters
 from tests.e2e.lab import Lab
 
 TARGET = Path("build") / "bench.json"
