@@ -202,6 +202,19 @@ async def test_a_workload_that_would_fit_nowhere_is_a_problem() -> None:
         assert plan.stopped
 
 
+async def test_workloads_that_compete_for_room_are_decided_in_the_order_of_their_names_here_and_there() -> None:
+    async with federation(2) as fed:
+        for name, replicas in (("queue", 8), ("web", 3), ("api", 3), ("cron", 5)):
+            await fed.apply(deployment(name, PLACE, replicas))
+        placed = policy("all", PLACE, selector(), placement=on("member1", "member2") | aggregated())
+        plan = await planned(fed, placed)
+        await fed.apply(placed)
+        await fed.quiet()
+        for one in plan.workloads:
+            assert fed.decision("Deployment", one.object.rpartition("/")[2])["targets"] == one.targets[1], one.object
+        assert len(plan.workloads) == 4
+
+
 async def test_a_file_holds_no_content_of_a_secret_and_a_plan_on_it_is_the_same(tmp_path: Path) -> None:
     async with federation(2) as fed:
         await settled(fed, "web")

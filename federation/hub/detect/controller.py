@@ -109,8 +109,8 @@ class Detect:
                 self._reconsider(policy)
 
     def _reconsider(self, policy: Cached) -> None:
-        """Look again at everything that a policy selects or claims."""
-        for binding in self._caches.bindings_of_policy(policy.uid):
+        """Look again at everything that a policy selects or claims, by name: what competes for room is decided in that order."""
+        for binding in sorted(self._caches.bindings_of_policy(policy.uid), key=lambda one: one.key):
             self._queue.add(_template_key(binding.manifest()))
         namespace = policy.namespace
         for selector in (policy.manifest().get("spec") or {}).get("resourceSelectors") or []:
@@ -122,7 +122,7 @@ class Detect:
             if place and name:
                 self._queue.add((api_version, kind, place, name))
                 continue
-            for entry in store.values():
+            for entry in sorted(store.values(), key=lambda one: one.key):
                 if place in ("", entry.namespace) and name in ("", entry.name):
                     self._queue.add((api_version, kind, entry.namespace, entry.name))
 
