@@ -202,10 +202,19 @@ async def test_a_workload_that_would_fit_nowhere_is_a_problem() -> None:
         assert plan.stopped
 
 
-async def test_workloads_that_compete_for_room_are_decided_in_the_order_of_their_names_here_and_there() -> None:
+async def test_workloads_that_compete_for_room_are_decided_in_the_order_of_their_names_here_and_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(assumed, "SETTLING", SETTLING)
     async with federation(2) as fed:
+        # Deployments are watched before these are made, so that the hub knows them in the order in which they came.
+        await fed.apply(
+            policy("other", PLACE, selector(name="other"), placement=on("member1")), deployment("other", PLACE, 1)
+        )
+        await eventually(lambda: fed.settled("Deployment", "other"))
         for name, replicas in (("queue", 8), ("web", 3), ("api", 3), ("cron", 5)):
             await fed.apply(deployment(name, PLACE, replicas))
+        await fed.quiet(seconds=SETTLING + 0.4)
         placed = policy("all", PLACE, selector(), placement=on("member1", "member2") | aggregated())
         plan = await planned(fed, placed)
         await fed.apply(placed)
