@@ -259,7 +259,11 @@ class Client:
                 error = discreet(error)
             asked = isinstance(error, TooManyRequests | Unavailable) and error.retry_after is not None
             if not asked or attempt == _ATTEMPTS:
-                raise error
+                try:
+                    raise error
+                finally:
+                    # Else its traceback and this frame hold each other, and the answer, until the collector comes (app.py: seldom).
+                    del error
             await asyncio.sleep(min(error.retry_after or 0.0, _LONGEST_PAUSE))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
