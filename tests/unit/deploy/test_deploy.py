@@ -228,7 +228,6 @@ def test_the_ledger_has_a_volume_of_each_pod_that_it_cannot_overfill() -> None:
     assert volume["emptyDir"].keys() == {"sizeLimit"}, "on disk, and not shared by the replicas"
     room = nanos(volume["emptyDir"]["sizeLimit"]) // 10**9
     assert room >= FILES * FILE_BYTES + 64 * 2**20
-    assert nanos(container["resources"]["requests"]["ephemeral-storage"]) // 10**9 >= room
     assert directory in (ROOT / "docs" / "ledger.md").read_text()
 
 
